@@ -1,0 +1,1 @@
+"""mmbench: a benchmark of multimodal variational autoencoders under partial observation."""
