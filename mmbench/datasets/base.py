@@ -1,0 +1,132 @@
+"""What a dataset is: arrays of originals with their classes, and a table that pairs them.
+
+A dataset never shuffles, downloads in its constructor, or knows a device. `split` gives the originals of each modality;
+`pairing` says, as a pure function of a seed, which originals form a row. Downloading and checking are separate.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mmbench.config import setting
+from mmbench.modality import ModalitySpec
+from mmbench.registry import Registry
+
+__all__ = ["DATASETS", "Dataset", "DatasetSettings", "Pairing", "Pattern", "Split", "SplitName"]
+
+SplitName = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The originals of one split.
+
+    Attributes:
+        arrays: modality -> array `[N_m, *shape]`; uint8 for images, floats for vectors. `N_m` may differ.
+        targets: modality -> int64 class of each original `[N_m]`; empty where the dataset has no classes.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    targets: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which originals form a row: `table[i, m]` is the index of row i's original in modality `names[m]`.
+
+    In the base table each original stands at most once, so that a scheme over its rows is a scheme over originals.
+    """
+
+    names: tuple[str, ...]
+    table: np.ndarray
+
+    @property
+    def checksum(self) -> str:
+        """Digest of the table's content, for the record."""
+        header = ",".join(self.names).encode()
+        return hashlib.sha256(header + np.ascontiguousarray(self.table, dtype="<i8").tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Training rows that share one observation pattern: `table` is `[n, len(names)]`, indices of originals.
+
+    Patterns with `coin` are alternatives of the same rows: for each batch a coin picks the one that is observed.
+    """
+
+    names: tuple[str, ...]
+    table: np.ndarray
+    coin: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Settings every dataset has; a dataset extends it."""
+
+    pairs: int = setting(
+        1, low=1, help="How often each original of a class is paired anew (MMVAE: 30; the MEME code: 1)."
+    )
+
+
+class Dataset(ABC):
+    """A multimodal dataset. Subclasses are final and registered with `@DATASETS.register(name)`.
+
+    Args:
+        settings: an instance of the class's own `Settings`.
+        root: folder of the data files (`--data-root` or `MMBENCH_DATA`); None where neither is given.
+            An embedded dataset ignores it.
+
+    Class attributes:
+        name, description: how it is called and one sentence on what it is.
+        Settings: frozen dataclass, `DatasetSettings` or an extension of it.
+        common: preset `common` on this dataset: section (`arch`, `train`, `loader`) -> values.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    Settings: ClassVar[type[DatasetSettings]] = DatasetSettings
+    common: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
+        self.settings = settings
+        self.root = root
+
+    @property
+    @abstractmethod
+    def modalities(self) -> tuple[ModalitySpec, ...]:
+        """The modalities, in the dataset's order."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int | None:
+        """Number of classes, or None where rows have no class."""
+
+    @abstractmethod
+    def split(self, which: SplitName) -> Split:
+        """The originals of a split. Raises `DataMissing` or `DataError`."""
+
+    @abstractmethod
+    def pairing(self, which: SplitName, seed: int) -> Pairing:
+        """The base table of a split: each original at most once."""
+
+    @abstractmethod
+    def provenance(self) -> Mapping[str, Any]:
+        """JSON facts for the record: `status` (`published`, `embedded` or `unverified`), `counts`, `digest`."""
+
+    @classmethod
+    def fetch(cls, root: Path) -> str:
+        """Download the published files below `root`; returns one sentence on what was done."""
+        return f"{cls.name} is embedded: there is nothing to fetch."
+
+    @classmethod
+    def verify(cls, root: Path | None) -> str:
+        """Check the files below `root`; returns one sentence, raises `DataMissing` or `DataError`."""
+        return f"{cls.name} is embedded: there is nothing to verify."
+
+
+DATASETS: Registry[type[Dataset]] = Registry("dataset", package="mmbench.datasets", group="mmbench.datasets")

@@ -1,0 +1,178 @@
+"""The one interface of all models, and what a model says about itself.
+
+A model returns distributions and objectives. It never trains, loads, saves, plots or scores itself, never sees labels,
+and draws random numbers only through the `Noise` it is given. Axis letters everywhere: K samples, B batch rows,
+D latent dimensions, M modalities.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.errors import CannotBear, InvalidSetting
+from mmbench.modality import Batch, ModalitySpec
+from mmbench.models.architecture import Architecture
+from mmbench.models.likelihoods import Likelihood, likelihood_of, rescaling
+from mmbench.models.networks import Coder
+from mmbench.models.posteriors import Density, Diagonal, Distribution, Posterior, diagonal
+from mmbench.registry import Registry
+from mmbench.seeding import Noise
+
+__all__ = ["MODELS", "Facts", "MultimodalVAE", "Objective", "Stage", "require_observed"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model is and can do: `claims` is its source's word, `holds` is what mmbench does (and by which rule).
+
+    Stored with each run, so that the report prints the capability table (Table 1 of the MEME paper) without a model.
+    """
+
+    title: str
+    references: tuple[str, ...]
+    joint: str
+    additional: str
+    partial_test: bool
+    partial_train_claims: str
+    partial_train_holds: bool
+    partial_train_rule: str
+    modalities_max: int | None
+    density: str
+    private_latents: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training: its share of the steps and the prefixes of the parameters it trains (all when empty)."""
+
+    name: str = "main"
+    share: float = 1.0
+    trains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`loss` is the batch mean of what is minimised (a scalar); `terms` are detached scalars to be logged."""
+
+    loss: Tensor
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class MultimodalVAE(nn.Module, ABC):
+    """A multimodal VAE. Subclasses are final and registered with `@MODELS.register(name)`.
+
+    Args:
+        modalities: at least one.
+        settings: an instance of the class's own `Settings`.
+        arch: the shared architecture settings.
+        coders: modality -> its encoder and decoder.
+
+    Class attributes:
+        name, facts, version: its name, its facts, and a number raised whenever its mathematics changes.
+        Settings: frozen dataclass of its own settings (section `model`).
+        presets: preset -> section (`model`, `arch`, `train`, `loader`) -> values. `source` and `common` always
+            exist; a model's `common` holds what it adds to the dataset's own `common`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    facts: ClassVar[Facts]
+    Settings: ClassVar[type]
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    stages: ClassVar[tuple[Stage, ...]] = (Stage(),)
+
+    def __init__(
+        self,
+        modalities: Sequence[ModalitySpec],
+        settings: Any,
+        arch: Architecture,
+        coders: Mapping[str, Coder],
+    ) -> None:
+        super().__init__()
+        limit = self.facts.modalities_max
+        if limit is not None and len(modalities) > limit:
+            raise CannotBear(
+                f"model {self.name!r} takes at most {limit} modalities, the dataset has {len(modalities)}; "
+                "`mmbench list models` shows which take more."
+            )
+        self.modalities = {spec.name: spec for spec in modalities}
+        self.settings = settings
+        self.arch = arch
+        self.encoders = nn.ModuleDict({name: coders[name].encoder for name in self.modalities})
+        self.decoders = nn.ModuleDict({name: coders[name].decoder for name in self.modalities})
+        self.weights = rescaling(modalities, arch.rescale)
+
+    # What a model must say -------------------------------------------------------------------------------------------
+    @abstractmethod
+    def prior(self) -> Distribution:
+        """The prior over z, event shape `[D]`, or a stand-in whose `name` says what it is where there is none."""
+
+    @abstractmethod
+    def posterior(self, values: Mapping[str, Tensor]) -> Posterior:
+        """q(z | x_S) for any non-empty set S of observed modalities; values are `[B, *shape]`."""
+
+    @abstractmethod
+    def objective(
+        self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"
+    ) -> Objective:
+        """What is minimised on rows that share one pattern; `progress` in [0, 1] drives annealing."""
+
+    # What most models leave as it is ---------------------------------------------------------------------------------
+    def generative_prior(self, given: Mapping[str, Tensor]) -> Density:
+        """p(z | x_given) of the *generative* model: `prior()` when nothing is given.
+
+        Raises `CannotBear` for a condition that the model has no exact answer to.
+        """
+        if given:
+            raise CannotBear(f"model {self.name!r} has no generative prior given {sorted(given)}.")
+        return self.prior()
+
+    def initialise(self, batch: Batch) -> None:
+        """Set data-dependent parameters (pseudo-inputs) from observed training rows, before the first step."""
+
+    def cannot_bear(self, names: Sequence[str]) -> str | None:
+        """Why training on rows that hold only `names` is refused; None where the model can learn from them."""
+        if len(names) == len(self.modalities) or self.facts.partial_train_holds:
+            return None
+        return f"model {self.name!r} cannot learn from rows that hold only {', '.join(names)}"
+
+    # Free of choice --------------------------------------------------------------------------------------------------
+    def encode(self, name: str, x: Tensor, family: str = "normal") -> Diagonal:
+        """The distribution that modality `name`'s encoder gives for x `[B, *shape]`."""
+        location, scale = self.encoders[name](x)
+        return diagonal(family, location, scale)
+
+    def likelihood(self, name: str, z: Tensor) -> Likelihood:
+        """p(x_name | z) for z of shape `[K, B, D]`: batch shape `[K, B]`, never rescaled."""
+        flat = self.decoders[name](z.reshape(-1, z.shape[-1]))
+        output = flat.reshape(*z.shape[:-1], *self.modalities[name].shape)
+        return likelihood_of(self.modalities[name], self.arch.likelihood, self.arch.scale, output)
+
+    def log_likelihood(self, name: str, x: Tensor, z: Tensor) -> Tensor:
+        """lambda_name log p(x_name | z), shape `[K, B]`: the weighted form that objectives use."""
+        return self.weights[name] * self.likelihood(name, z).log_prob(x)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type of the model's parameters."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's parameters."""
+        return next(self.parameters()).device
+
+
+def require_observed(model: MultimodalVAE, values: Mapping[str, Tensor]) -> None:
+    """Raise `InvalidSetting` unless `values` is a non-empty set of the model's modalities."""
+    if not values or not set(values) <= set(model.modalities):
+        raise InvalidSetting(
+            f"model {model.name!r} needs a non-empty set of {sorted(model.modalities)}, got {sorted(values)}."
+        )
+
+
+MODELS: Registry[type[MultimodalVAE]] = Registry("model", package="mmbench.models", group="mmbench.models")

@@ -1,0 +1,118 @@
+"""MVAE: a product of experts with sub-sampled training (Wu & Goodman, Multimodal Generative Models for Scalable
+Weakly-Supervised Learning, NeurIPS 2018).
+
+The posterior of any subset S is the normalised product of the prior and the experts of S (eq. 2), the prior expert
+included for single modalities too. Training maximises a sum of ELBOs (section 2.2), each of which reconstructs the
+modalities of its own subset and no other:
+
+    L = ELBO([M]) + sum_m ELBO({m}) + sum over k random subsets of 2..M-1 modalities,
+    ELBO(S) = E_q[ sum_{m in S} lambda_m log p_m(x_m|z) ] - beta KL(q(z|x_S) || N(0, I)).
+
+On rows that hold the modalities O, [M] becomes O; for a single modality the two kinds of term coincide and count once.
+Each ELBO is a bound on log p(x_S) for beta = 1 and lambda = 1; their sum is not a bound on log p(X).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from mmbench.config import setting
+from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
+from mmbench.models.posteriors import Distribution, Gaussian, kl_standard, product, standard_normal
+from mmbench.seeding import Noise
+
+__all__ = ["MVAE", "MvaeSettings"]
+
+
+@dataclass(frozen=True)
+class MvaeSettings:
+    """Weights and sub-sampling of the ELBO terms."""
+
+    beta: float = setting(1.0, low=0.0, help="Weight of the KL; 1 gives bounds.")
+    anneal: float = setting(0.0, low=0.0, help="Length of beta's growth from 0, in trainings (0: none).")
+    subsets: int = setting(1, low=0, help="k, random subsets of 2..M-1 modalities a step; none exist for M = 2.")
+
+
+@final
+@MODELS.register("mvae")
+class MVAE(MultimodalVAE):
+    """Product of experts with sub-sampling, for any number of modalities and any observation pattern."""
+
+    name: ClassVar[str] = "mvae"
+    Settings: ClassVar[type] = MvaeSettings
+    facts: ClassVar[Facts] = Facts(
+        title="MVAE",
+        references=(
+            "Wu & Goodman, Multimodal Generative Models for Scalable Weakly-Supervised Learning, NeurIPS 2018",
+        ),
+        joint="q(z|s) q(z|t) p(z)",
+        additional="sub-sampling",
+        partial_test=True,
+        partial_train_claims="in theory, not verified empirically",
+        partial_train_holds=True,
+        partial_train_rule="the ELBOs of the observed subset and of its members",
+        modalities_max=None,
+        density="p(x_S) for every S by importance sampling",
+    )
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+        "common": {},
+        "source": {
+            "model": {"beta": 1.0, "anneal": 4.0},
+            "arch": {"networks": "paper", "latent_dim": 20, "likelihood": "bernoulli", "rescale": "largest"},
+            "train": {"lr": 1e-3, "batch_size": 128, "epochs": 50, "steps": None},
+        },
+    }
+
+    settings: MvaeSettings
+
+    def prior(self) -> Distribution:
+        return standard_normal(next(self.parameters()), self.arch.latent_dim)
+
+    def posterior(self, values: Mapping[str, Tensor]) -> Gaussian:
+        require_observed(self, values)
+        return product([self._expert(name, x) for name, x in values.items()], prior_expert=True)
+
+    def objective(
+        self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"
+    ) -> Objective:
+        require_observed(self, values)
+        experts = {name: self._expert(name, values[name]) for name in self.modalities if name in values}
+        subsets = self._subsets(tuple(experts), noise)
+        posteriors = [product([experts[name] for name in subset], prior_expert=True) for subset in subsets]
+        z = torch.cat([q.rsample(1, noise.child("+".join(s))) for q, s in zip(posteriors, subsets, strict=True)])
+        kl = torch.stack([kl_standard(q) for q in posteriors])
+        log_likelihood = self._reconstructions(values, subsets, z)
+        warm = 1.0 if self.settings.anneal == 0 else min(1.0, progress / self.settings.anneal)
+        elbos = log_likelihood - self.settings.beta * warm * kl
+        terms = {f"elbo/{'+'.join(s)}": e.detach().mean() for s, e in zip(subsets, elbos, strict=True)}
+        terms |= {f"kl/{'+'.join(s)}": d.detach().mean() for s, d in zip(subsets, kl, strict=True)}
+        return Objective(-elbos.sum(0).mean(), terms)
+
+    def _expert(self, name: str, x: Tensor) -> Gaussian:
+        expert = self.encode(name, x)
+        assert isinstance(expert, Gaussian)
+        return expert
+
+    def _subsets(self, observed: tuple[str, ...], noise: Noise) -> list[tuple[str, ...]]:
+        """The subsets of one step: all observed, each alone, and k random ones between; each counted once."""
+        fixed = [observed, *((name,) for name in observed)] if len(observed) > 1 else [observed]
+        between = [s for size in range(2, len(observed)) for s in combinations(observed, size)]
+        if not between or not self.settings.subsets:
+            return fixed
+        uniform = noise.child("subsets").uniform("subsets", (self.settings.subsets, 1))
+        return fixed + [between[min(int(u * len(between)), len(between) - 1)] for u in uniform[:, 0].tolist()]
+
+    def _reconstructions(self, values: Mapping[str, Tensor], subsets: Sequence[tuple[str, ...]], z: Tensor) -> Tensor:
+        """Sum of the weighted log likelihoods of each subset's own modalities, `[len(subsets), B]`.
+
+        One decoder call serves all subsets that hold a modality.
+        """
+        total = z.new_zeros(z.shape[:2])
+        for name, x in values.items():
+            holding = torch.tensor([i for i, subset in enumerate(subsets) if name in subset], device=z.device)
+            total = total.index_add(0, holding, self.log_likelihood(name, x, z[holding]))
+        return total

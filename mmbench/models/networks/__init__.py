@@ -1,0 +1,5 @@
+"""Encoders and decoders by name: `small` for the embedded data, `paper` (Table 8) and `released` (the MEME code)."""
+
+from mmbench.models.networks.base import NETWORKS, Coder, ScaleHead, build
+
+__all__ = ["NETWORKS", "Coder", "ScaleHead", "build"]

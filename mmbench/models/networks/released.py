@@ -1,0 +1,62 @@
+"""The networks of the released MEME code (thwjoy/meme), for 1x28x28 and 3x32x32 images.
+
+The released SVHN encoder has batch normalisation after every convolution, which mixes rows of different roles and
+pseudo-inputs into one statistic; `arch.norm` is `none` by default, `batch` is the released choice, `group` a
+row-wise one. Convolutions to and from a single pixel are the linear layers they are.
+"""
+
+from torch import nn
+
+from mmbench.modality import ModalitySpec
+from mmbench.models.architecture import Architecture
+from mmbench.models.networks.base import (
+    NETWORKS,
+    Coder,
+    Encoder,
+    channels_last,
+    linear_as_convolution,
+    require_shape,
+)
+
+__all__ = ["released"]
+
+GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+
+
+@NETWORKS.register("released")
+def released(spec: ModalitySpec, arch: Architecture) -> Coder:
+    """Perceptrons 784-512-512 for grey digits, convolutions 32-64-128-512 for colour ones."""
+    require_shape("released", spec, (GREY, COLOUR))
+    return _perceptron(spec, arch) if spec.shape == GREY else _convolutional(arch)
+
+
+def _perceptron(spec: ModalitySpec, arch: Architecture) -> Coder:
+    trunk = nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 512), nn.ELU(), nn.Linear(512, 512), nn.Softplus())
+    decoder = nn.Sequential(
+        nn.Linear(arch.latent_dim, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, spec.size)
+    )
+    return Coder(Encoder(trunk, 512, arch, floor=1e-3), decoder)
+
+
+def _convolutional(arch: Architecture) -> Coder:
+    trunk = nn.Sequential(
+        *(nn.Conv2d(3, 32, 4, 2, 1), *_norm(arch.norm, 32), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 4, 2, 1), *_norm(arch.norm, 64), nn.ReLU()),
+        *(nn.Conv2d(64, 128, 4, 2, 1), *_norm(arch.norm, 128), nn.ReLU()),
+        *(nn.Flatten(), linear_as_convolution(128 * 16, 512, fan_in=128 * 16), *_norm_flat(arch.norm), nn.ReLU()),
+    )
+    decoder = nn.Sequential(
+        *(linear_as_convolution(arch.latent_dim, 128 * 16, fan_in=128 * 16), nn.Unflatten(1, (128, 4, 4)), nn.ReLU()),
+        *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU()),
+        *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU()),
+        nn.ConvTranspose2d(32, 3, 4, 2, 1),
+    )
+    return Coder(channels_last(Encoder(trunk, 512, arch, floor=1e-4)), channels_last(decoder))
+
+
+def _norm(kind: str, channels: int) -> tuple[nn.Module, ...]:
+    return {"none": (), "batch": (nn.BatchNorm2d(channels),), "group": (nn.GroupNorm(8, channels),)}[kind]
+
+
+def _norm_flat(kind: str) -> tuple[nn.Module, ...]:
+    return {"none": (), "batch": (nn.BatchNorm1d(512),), "group": (nn.GroupNorm(8, 512),)}[kind]
