@@ -250,7 +250,8 @@ class MEME(MultimodalVAE):
         reconstruction = self.log_likelihood(s, values[s], z)
         if self.settings.kl == "mc":
             return reconstruction + e_t.log_prob(z) - e_s.log_prob(z)
-        assert isinstance(e_s, Gaussian) and isinstance(e_t, Gaussian)
+        assert isinstance(e_s, Gaussian)
+        assert isinstance(e_t, Gaussian)
         return reconstruction - kl_gaussian(e_s, e_t)
 
     def _log_q(self, l_t: Tensor) -> Tensor:

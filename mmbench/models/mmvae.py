@@ -13,8 +13,9 @@ In expectation naive <= elbo <= looser <= tight <= log p(X) (for lambda = 1); lo
 `dreg` detaches the posteriors' parameters inside log q and multiplies the gradient that reaches z by the normalised
 weight once more (Tucker et al. 2019). With several experts this is *biased* for K > 1, and for every K in the tight
 form: the identity behind it needs the sampled density and the weight's denominator to be the same, and here z_r ~ q_r
-while the weight has the mixture (looser with K = 1 is unbiased, as its single weight is constant). The released code registers its hook on a copy of z, where it never fires; `dreg-released` is what it trains in effect: the
-posteriors detached, the weight applied once. The default is `iwae` with autodiff.
+while the weight has the mixture (looser with K = 1 is unbiased, as its single weight is constant). The released code
+registers its hook on a copy of z, where it never fires; `dreg-released` is what it trains in effect: the posteriors
+detached, the weight applied once. The default is `iwae` with autodiff.
 
 Training on rows with some modalities missing is not in the source; here the mixture and the sum are restricted to the
 observed ones.

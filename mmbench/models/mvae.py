@@ -5,7 +5,7 @@ The posterior of any subset S is the normalised product of the prior and the exp
 included for single modalities too. Training maximises a sum of ELBOs (section 2.2), each of which reconstructs the
 modalities of its own subset and no other:
 
-    L = ELBO([M]) + sum_m ELBO({m}) + sum over k random subsets of 2..M-1 modalities,
+    L = ELBO([M]) + sum_m ELBO({m}) + sum over k random subsets of 2..M-1 modalities (drawn anew for each row),
     ELBO(S) = E_q[ sum_{m in S} lambda_m log p_m(x_m|z) ] - beta KL(q(z|x_S) || N(0, I)).
 
 On rows that hold the modalities O, [M] becomes O; for a single modality the two kinds of term coincide and count once.
@@ -34,7 +34,7 @@ class MvaeSettings:
 
     beta: float = setting(1.0, low=0.0, help="Weight of the KL; 1 gives bounds.")
     anneal: float = setting(0.0, low=0.0, help="Length of beta's growth from 0, in trainings (0: none).")
-    subsets: int = setting(1, low=0, help="k, random subsets of 2..M-1 modalities a step; none exist for M = 2.")
+    subsets: int = setting(1, low=0, help="k, random subsets of 2..M-1 modalities a row; none exist for M = 2.")
 
 
 @final
@@ -81,30 +81,30 @@ class MVAE(MultimodalVAE):
     ) -> Objective:
         require_observed(self, values)
         experts = {name: self._expert(name, values[name]) for name in self.modalities if name in values}
-        subsets = self._subsets(tuple(experts), noise)
+        subsets = fixed_subsets(tuple(experts))
         posteriors = [product([experts[name] for name in subset], prior_expert=True) for subset in subsets]
-        z = torch.cat([q.rsample(1, noise.child("+".join(s))) for q, s in zip(posteriors, subsets, strict=True)])
+        z = torch.cat(
+            [q.rsample(1, noise.child("+".join(sorted(s)))) for q, s in zip(posteriors, subsets, strict=True)]
+        )
         kl = torch.stack([kl_standard(q) for q in posteriors])
-        log_likelihood = self._reconstructions(values, subsets, z)
-        warm = 1.0 if self.settings.anneal == 0 else min(1.0, progress / self.settings.anneal)
-        elbos = log_likelihood - self.settings.beta * warm * kl
+        elbos = self._reconstructions(values, subsets, z) - self._beta(progress) * kl
         terms = {f"elbo/{'+'.join(s)}": e.detach().mean() for s, e in zip(subsets, elbos, strict=True)}
         terms |= {f"kl/{'+'.join(s)}": d.detach().mean() for s, d in zip(subsets, kl, strict=True)}
-        return Objective(-elbos.sum(0).mean(), terms)
+        bound = elbos.sum(0)
+        for j in range(self.settings.subsets if len(experts) > 2 else 0):
+            drawn = self._random_elbo(values, experts, noise.child(f"subset {j}"), progress)
+            bound = bound + drawn
+            terms[f"elbo/random {j}"] = drawn.detach().mean()
+        return Objective(-bound.mean(), terms)
+
+    def _beta(self, progress: float) -> float:
+        warm = 1.0 if self.settings.anneal == 0 else min(1.0, progress / self.settings.anneal)
+        return self.settings.beta * warm
 
     def _expert(self, name: str, x: Tensor) -> Gaussian:
         expert = self.encode(name, x)
         assert isinstance(expert, Gaussian)
         return expert
-
-    def _subsets(self, observed: tuple[str, ...], noise: Noise) -> list[tuple[str, ...]]:
-        """The subsets of one step: all observed, each alone, and k random ones between; each counted once."""
-        fixed = [observed, *((name,) for name in observed)] if len(observed) > 1 else [observed]
-        between = [s for size in range(2, len(observed)) for s in combinations(observed, size)]
-        if not between or not self.settings.subsets:
-            return fixed
-        uniform = noise.child("subsets").uniform("subsets", (self.settings.subsets, 1))
-        return fixed + [between[min(int(u * len(between)), len(between) - 1)] for u in uniform[:, 0].tolist()]
 
     def _reconstructions(self, values: Mapping[str, Tensor], subsets: Sequence[tuple[str, ...]], z: Tensor) -> Tensor:
         """Sum of the weighted log likelihoods of each subset's own modalities, `[len(subsets), B]`.
@@ -116,3 +116,26 @@ class MVAE(MultimodalVAE):
             holding = torch.tensor([i for i, subset in enumerate(subsets) if name in subset], device=z.device)
             total = total.index_add(0, holding, self.log_likelihood(name, x, z[holding]))
         return total
+
+    def _random_elbo(
+        self, values: Mapping[str, Tensor], experts: Mapping[str, Gaussian], noise: Noise, progress: float
+    ) -> Tensor:
+        """ELBO of a subset of 2..M-1 modalities drawn uniformly and anew for every row, `[B]`."""
+        names = sorted(experts)
+        between = [s for size in range(2, len(names)) for s in combinations(names, size)]
+        rows = len(values[names[0]])
+        index = (noise.uniform("subset", (1, rows))[0] * len(between)).long().clamp(max=len(between) - 1)
+        table = torch.tensor([[name in s for s in between] for name in names], device=index.device)
+        chosen = table[:, index]
+        q = product([experts[name] for name in names], prior_expert=True, chosen=chosen)
+        z = q.rsample(1, noise)
+        elbo = -self._beta(progress) * kl_standard(q)
+        for m, name in enumerate(names):
+            held = chosen[m].nonzero()[:, 0]
+            elbo = elbo.index_add(0, held, self.log_likelihood(name, values[name][held], z[:, held])[0])
+        return elbo
+
+
+def fixed_subsets(observed: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """All observed modalities and each alone, each set once."""
+    return [observed, *((name,) for name in observed)] if len(observed) > 1 else [observed]

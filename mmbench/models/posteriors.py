@@ -207,11 +207,14 @@ def laplace_from_normal(eps: Tensor) -> Tensor:
     return -eps.sign() * (math.log(2) + log_tail)
 
 
-def product(experts: Sequence[Gaussian], *, prior_expert: bool) -> Gaussian:
+def product(experts: Sequence[Gaussian], *, prior_expert: bool, chosen: Tensor | None = None) -> Gaussian:
     """Normalised product of Gaussian experts, times the N(0, I) expert where asked (Wu & Goodman 2018, eq. 2).
 
     Works in log space: the log variance is `-logsumexp(-log var)` and the mean a softmax-weighted sum of means.
     An absent modality is not in `experts`; there is no infinite variance anywhere.
+
+    Args:
+        chosen: booleans `[E, B]`, which experts take part in which row; all of them where None. Every row needs one.
     """
     if not experts and not prior_expert:
         raise InvalidSetting("a product needs at least one expert, got none.")
@@ -221,6 +224,9 @@ def product(experts: Sequence[Gaussian], *, prior_expert: bool) -> Gaussian:
         locations.append(torch.zeros_like(locations[0]))
         log_precisions.append(torch.zeros_like(locations[0]))
     stacked = torch.stack(log_precisions)
+    if chosen is not None:
+        taking_part = torch.cat([chosen, chosen.new_ones(len(stacked) - len(chosen), chosen.shape[1])])
+        stacked = stacked.masked_fill(~taking_part.unsqueeze(-1), -math.inf)
     mean = (torch.softmax(stacked, 0) * torch.stack(locations)).sum(0)
     return Gaussian(mean, (-0.5 * stacked.logsumexp(0)).exp())
 

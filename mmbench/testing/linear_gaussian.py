@@ -151,7 +151,7 @@ class LinearGaussian:
         return -0.5 * (constant + (error + spread) / self.noise**2)
 
     def coder(self, name: str, *, encoder: str = "posterior") -> Coder:
-        """Exact networks of a modality: `posterior` encodes p(z|x_m), `expert` the likelihood alone, `rough` neither."""
+        """Networks of a modality: `posterior` encodes p(z|x_m), `expert` the likelihood alone, `rough` neither."""
         weight, bias = self.weight(name), self.bias(name)
         lengths = weight.square().sum(0) / self.noise**2
         precision = {"posterior": lengths + 1, "expert": lengths, "rough": 0.6 * lengths + 0.4}[encoder]

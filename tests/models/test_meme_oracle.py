@@ -138,7 +138,7 @@ def test_exchangeable_estimators_have_the_papers_mean_gradient_and_less_variance
 
 @pytest.mark.statistical
 def test_on_many_dimensions_drawing_one_sample_has_less_gradient_variance_at_c_ten_too(make):
-    """The weights are nearly one-hot there, as on images; where they are spread, c - 1 drawn gradients cost variance."""
+    """The weights are nearly one-hot there, as on images; where they are spread, the drawn c - 1 costs variance."""
     oracle = LinearGaussian(sizes={"s": 48, "t": 64}, dim=8, noise=0.1)
     values, spread = repeated(oracle.sample(1), 100), {}
     for own in ("one", "all", "drawn"):
@@ -283,7 +283,7 @@ def test_relabelling_the_modalities_changes_nothing(oracle, make, own):
 
 # Rows with one modality ----------------------------------------------------------------------------------------------
 def test_unpaired_bound_lies_below_its_evidence_and_meets_it_for_one_pseudo_input_and_the_exact_encoder(oracle, make):
-    """With N = 1 and e_s the posterior of s under e_t(z|u), log d_s + log e_t(z|u) - log e_s is constant: the evidence."""
+    """With N = 1 and e_s the posterior under e_t(z|u), log d_s + log e_t(z|u) - log e_s is constant: the evidence."""
     values = oracle.sample(30)
     model = make("meme", oracle, encoder="rough", pseudo_inputs=1)
     prior = model.pseudo_encodings("t")
@@ -298,7 +298,7 @@ def test_unpaired_bound_lies_below_its_evidence_and_meets_it_for_one_pseudo_inpu
 
 @pytest.mark.statistical
 def test_unpaired_bound_is_the_evidence_of_the_mixture_less_a_kl(oracle, make):
-    """L(s) <= log (1/N) sum_i int d_s e_t(z|u_i) dz, and the importance-weighted bound of the same weights reaches it."""
+    """L(s) <= log (1/N) sum_i int d_s e_t(z|u_i) dz, which the importance-weighted bound of the same weights reaches."""
     model, values = make("meme", oracle, encoder="rough", pseudo_inputs=3), repeated(oracle.sample(1), 1)
     prior = model.pseudo_encodings("t")
     only_s = {"s": values["s"]}

@@ -1,0 +1,113 @@
+"""What every dataset promises. Where a dataset's files are missing, the checks that need them do not apply."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from mmbench.config import parse_settings
+from mmbench.datasets.base import Dataset, Split, SplitName
+from mmbench.errors import DataMissing
+from mmbench.models.architecture import Architecture
+from mmbench.testing.contract import NotApplicable, collector, promise
+from mmbench.training.settings import TrainSettings
+
+__all__ = ["CHECKS"]
+
+Kind = type[Dataset]
+CHECKS, check = collector()
+SPLITS: tuple[SplitName, ...] = ("train", "test")
+
+
+def _made(kind: Kind) -> Dataset:
+    root = os.environ.get("MMBENCH_DATA")
+    return kind(kind.Settings(), Path(root) if root else None)
+
+
+def _splits(kind: Kind) -> tuple[Dataset, dict[SplitName, Split]]:
+    dataset = _made(kind)
+    try:
+        return dataset, {which: dataset.split(which) for which in SPLITS}
+    except DataMissing as reason:
+        raise NotApplicable(str(reason)) from reason
+
+
+@check
+def names_and_presets_are_complete(kind: Kind) -> None:
+    """Lower-case modality names, and values of preset `common` that parse."""
+    names = [spec.name for spec in _made(kind).modalities]
+    promise(len(names) == len(set(names)) >= 2, f"modalities {names} are not unique, or fewer than two.")
+    promise(all(name == name.lower() and "+" not in name and "|" not in name for name in names), f"names {names}.")
+    promise(kind.description, f"{kind.__name__} needs a description.")
+    parse_settings(Architecture, kind.common.get("arch", {}), "arch")
+    parse_settings(TrainSettings, kind.common.get("train", {}), "train")
+
+
+@check
+def arrays_have_the_shapes_and_types_of_their_modalities(kind: Kind) -> None:
+    """uint8 images, finite float vectors, one class for each original, of the stated number."""
+    dataset, splits = _splits(kind)
+    for which, split in splits.items():
+        for spec in dataset.modalities:
+            array = split.arrays[spec.name]
+            promise(array.shape[1:] == spec.shape, f"{spec.name} of {which} has shape {array.shape}.")
+            promise(spec.kind != "image" or array.dtype == np.uint8, f"{spec.name} of {which} is {array.dtype}.")
+            promise(array.dtype == np.uint8 or np.isfinite(array).all(), f"{spec.name} of {which} is not finite.")
+            if split.targets:
+                targets = split.targets[spec.name]
+                promise(
+                    len(targets) == len(array), f"{len(targets)} classes for {len(array)} originals of {spec.name}."
+                )
+                promise(targets.min() >= 0 and targets.max() < (dataset.classes or 0), f"classes of {spec.name}.")
+
+
+@check
+def the_same_files_give_the_same_content(kind: Kind) -> None:
+    """Two instances give the same arrays and the same digest."""
+    first, splits = _splits(kind)
+    second, others = _splits(kind)
+    for which in SPLITS:
+        for name, array in splits[which].arrays.items():
+            promise(np.array_equal(array, others[which].arrays[name]), f"{name} of {which} changes from time to time.")
+    promise(first.provenance() == second.provenance(), "the provenance changes from time to time.")
+
+
+@check
+def pairing_joins_originals_of_one_class_and_uses_each_once(kind: Kind) -> None:
+    """The base table is a pure function of the seed, and no original stands in two of its rows."""
+    dataset, splits = _splits(kind)
+    for which, split in splits.items():
+        table = dataset.pairing(which, 0)
+        promise(table.names == tuple(spec.name for spec in dataset.modalities), f"the table's names are {table.names}.")
+        for m, name in enumerate(table.names):
+            column = table.table[:, m]
+            promise(len(np.unique(column)) == len(column), f"an original of {name} stands in two rows of {which}.")
+            promise(column.max() < len(split.arrays[name]), f"the table of {which} leaves the originals of {name}.")
+        if split.targets:
+            classes = [split.targets[name][table.table[:, m]] for m, name in enumerate(table.names)]
+            promise(all(np.array_equal(classes[0], c) for c in classes), f"a row of {which} joins two classes.")
+        promise(table.checksum == dataset.pairing(which, 0).checksum, "the same seed gave another table.")
+
+
+@check
+def no_original_stands_in_two_splits(kind: Kind) -> None:
+    """No array of the test split is found in the training split, as far as its bytes tell."""
+    _, splits = _splits(kind)
+    for name, array in splits["test"].arrays.items():
+        known = {row.tobytes() for row in splits["train"].arrays[name]}
+        shared = sum(row.tobytes() in known for row in array)
+        promise(shared <= 0.001 * len(array), f"{shared} of {len(array)} test originals of {name} are in train.")
+
+
+@check
+def provenance_says_what_the_data_are(kind: Kind) -> None:
+    """JSON with a status, counts of both splits and a digest."""
+    dataset, splits = _splits(kind)
+    facts = dataset.provenance()
+    json.dumps(facts)
+    promise(facts["status"] in ("embedded", "published", "unverified"), f"the status is {facts['status']!r}.")
+    promise(facts["digest"], "the digest is empty.")
+    for which, split in splits.items():
+        for name, array in split.arrays.items():
+            promise(facts["counts"][which][name] == len(array), f"the count of {name} in {which} is wrong.")

@@ -1,0 +1,311 @@
+"""What every model promises, checked on small networks over three small modalities (or as many as it takes)."""
+
+import dataclasses
+import io
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmbench.config import parse_settings
+from mmbench.modality import Batch, ModalitySpec
+from mmbench.models.architecture import Architecture
+from mmbench.models.base import MultimodalVAE, Objective
+from mmbench.models.networks import build
+from mmbench.models.posteriors import Diagonal, Gaussian, Normalised
+from mmbench.seeding import Noise, RowNoise, StepNoise
+from mmbench.testing.contract import NotApplicable, collector, promise
+
+__all__ = ["CHECKS", "make_model", "observations", "rows"]
+
+Kind = type[MultimodalVAE]
+CHECKS, check = collector()
+
+MODALITIES = (
+    ModalitySpec("a", "image", (1, 4, 4)),
+    ModalitySpec("b", "image", (3, 3, 3)),
+    ModalitySpec("c", "vector", (5,)),
+)
+LATENT = 3
+ROWS = 6
+
+
+def make_model(kind: Kind, *, seed: int = 0, reverse: bool = False, **settings: Any) -> MultimodalVAE:
+    """The model with small networks in float64, on as many of the three modalities as it takes."""
+    specs = MODALITIES[: kind.facts.modalities_max or len(MODALITIES)]
+    arch = Architecture(networks="small", latent_dim=LATENT, likelihood="normal", scale=0.5)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        coders = {spec.name: build(spec, arch) for spec in specs}
+        ordered = specs[::-1] if reverse else specs
+        model = kind(ordered, parse_settings(kind.Settings, settings, "model"), arch, coders).double()
+    model.initialise(Batch(rows(model, 9, seed=1)))
+    return model
+
+
+def rows(model: MultimodalVAE, count: int = ROWS, *, seed: int = 0) -> dict[str, Tensor]:
+    """Random rows of every modality."""
+    source = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(count, *spec.shape, generator=source, dtype=torch.float64)
+        for name, spec in sorted(model.modalities.items())
+    }
+
+
+def observations(model: MultimodalVAE) -> list[tuple[str, ...]]:
+    """Every non-empty set of modalities, smallest first."""
+    names = tuple(model.modalities)
+    return [some for size in range(1, len(names) + 1) for some in combinations(names, size)]
+
+
+def trainable_observations(model: MultimodalVAE) -> list[tuple[str, ...]]:
+    """The observation patterns that the model says it can learn from."""
+    return [names for names in observations(model) if model.cannot_bear(names) is None]
+
+
+def evaluated(model: MultimodalVAE, values: Mapping[str, Tensor], noise: Noise, stage: str) -> Objective:
+    """The objective with fresh gradients."""
+    model.zero_grad(set_to_none=True)
+    found = model.objective(values, noise=noise, stage=stage)
+    found.loss.backward()  # type: ignore[no-untyped-call]
+    return found
+
+
+def step_noise(key: int = 0) -> StepNoise:
+    """Noise in float64."""
+    return StepNoise(key, dtype=torch.float64)
+
+
+def each_case(kind: Kind) -> list[tuple[MultimodalVAE, dict[str, Tensor], str]]:
+    """A fresh model with values, for every pattern it can learn from and every stage."""
+    model = make_model(kind)
+    cases = [(names, stage.name) for names in trainable_observations(model) for stage in kind.stages]
+    fresh = [make_model(kind) for _ in cases]
+    return [
+        (m, {n: v for n, v in rows(m).items() if n in names}, stage)
+        for m, (names, stage) in zip(fresh, cases, strict=True)
+    ]
+
+
+# What it says of itself -----------------------------------------------------------------------------------------------
+@check
+def facts_and_presets_are_complete(kind: Kind) -> None:
+    """Facts have no empty answer, presets `source` and `common` exist, and every preset's model settings parse."""
+    for field in dataclasses.fields(kind.facts):
+        value = getattr(kind.facts, field.name)
+        promise(value not in ("", ()), f"{kind.__name__}.facts.{field.name} is empty.")
+    promise({"source", "common"} <= set(kind.presets), f"{kind.__name__}.presets needs source and common.")
+    for preset in kind.presets.values():
+        parse_settings(kind.Settings, preset.get("model", {}), "model")
+        parse_settings(Architecture, preset.get("arch", {}), "arch")
+    promise(kind.__doc__, f"{kind.__name__} needs a docstring.")
+
+
+@check
+def every_setting_has_a_help_text(kind: Kind) -> None:
+    """Settings are a frozen dataclass whose fields say what they are."""
+    promise(kind.Settings.__dataclass_params__.frozen, "Settings must be frozen.")  # type: ignore[attr-defined]
+    for field in dataclasses.fields(kind.Settings):
+        promise(field.metadata.get("help"), f"setting {field.name} of {kind.__name__} needs a help text.")
+
+
+# What it computes -----------------------------------------------------------------------------------------------------
+@check
+def the_objective_is_a_finite_scalar_with_detached_terms(kind: Kind) -> None:
+    """For every observation pattern that it can learn from."""
+    for model, values, stage in each_case(kind):
+        found = evaluated(model, values, step_noise(), stage)
+        promise(found.loss.shape == () and found.loss.isfinite(), f"loss on {sorted(values)} is {found.loss}.")
+        promise(found.loss.dtype == torch.float64, f"a model in float64 gave a loss in {found.loss.dtype}.")
+        for name, term in found.terms.items():
+            promise(term.shape == () and term.isfinite(), f"term {name} on {sorted(values)} is {term}.")
+            promise(not term.requires_grad, f"term {name} carries a graph; detach it.")
+
+
+@check
+def gradients_reach_what_a_stage_trains_and_nothing_else(kind: Kind) -> None:
+    """Over all patterns together every parameter of a stage gets a gradient; none is NaN; the others get none."""
+    reached: dict[str, set[str]] = {}
+    for model, values, stage in each_case(kind):
+        evaluated(model, values, step_noise(), stage)
+        with_gradient = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+        promise(
+            all(p.grad is None or p.grad.isfinite().all() for p in model.parameters()),
+            f"a gradient on {sorted(values)} is not finite.",
+        )
+        reached[stage] = reached.get(stage, set()) | with_gradient
+    everything = {name for name, p in make_model(kind).named_parameters() if p.requires_grad}
+    for stage_ in kind.stages:
+        wanted = {n for n in everything if not stage_.trains or n.startswith(stage_.trains)}
+        missed = sorted(wanted - reached[stage_.name])
+        promise(not missed, f"no gradient reaches {missed} in stage {stage_.name!r}.")
+
+
+@check
+def every_row_counts_alike_and_none_influences_another(kind: Kind) -> None:
+    """The loss of a batch is the mean of the losses of its rows, each with its own noise; a batch of one works."""
+    for model, values, stage in each_case(kind):
+        whole = evaluated(model, values, RowNoise(5, range(ROWS), dtype=torch.float64), stage).loss.detach()
+        parts = [
+            evaluated(
+                model, {n: v[i : i + 1] for n, v in values.items()}, RowNoise(5, [i], dtype=torch.float64), stage
+            ).loss.detach()
+            for i in range(ROWS)
+        ]
+        promise(
+            torch.allclose(whole, torch.stack(parts).mean(), rtol=1e-9, atol=1e-9),
+            f"the loss on {sorted(values)} is {whole:.6f}, the mean over its rows {torch.stack(parts).mean():.6f}.",
+        )
+
+
+@check
+def the_same_noise_gives_the_same_bits_and_other_noise_others(kind: Kind) -> None:
+    """Loss and gradients are a function of weights, values and noise alone."""
+    for model, values, stage in each_case(kind):
+        found = []
+        for i, key in enumerate((0, 0, 1)):
+            torch.default_generator.manual_seed(i)  # a draw past the noise shows in the second
+            loss = evaluated(model, values, step_noise(key), stage).loss.detach()
+            grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+            found.append([loss, *grads])
+        promise(
+            all(torch.equal(a, b) for a, b in zip(found[0], found[1], strict=True)), "the same noise gave other bits."
+        )
+        promise(not torch.equal(found[0][0], found[2][0]), "other noise gave the same loss.")
+
+
+@check
+def the_order_of_modalities_does_not_matter(kind: Kind) -> None:
+    """The same weights and noise with the modalities declared in the other order give the same loss."""
+    for model, values, stage in each_case(kind):
+        turned = make_model(kind, reverse=True)
+        turned.load_state_dict(model.state_dict())
+        losses = [evaluated(m, values, step_noise(), stage).loss for m in (model, turned)]
+        promise(
+            torch.allclose(losses[0], losses[1], rtol=1e-9, atol=1e-9),
+            f"the loss on {sorted(values)} changes from {losses[0]:.6f} to {losses[1]:.6f} with the order.",
+        )
+
+
+@check
+def one_sample_is_enough(kind: Kind) -> None:
+    """K = 1, where the model has such a setting."""
+    if "k" not in {field.name for field in dataclasses.fields(kind.Settings)}:
+        raise NotApplicable(f"{kind.__name__} has no setting k.")
+    model = make_model(kind, k=1)
+    promise(
+        evaluated(model, rows(model), step_noise(), kind.stages[0].name).loss.isfinite(), "K = 1 gives no finite loss."
+    )
+
+
+@check
+def weights_survive_a_file(kind: Kind) -> None:
+    """Saved and loaded with `weights_only=True`, the loss is the same to the bit."""
+    model, buffer = make_model(kind), io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    buffer.seek(0)
+    other = make_model(kind, seed=7)
+    values, stage = rows(model), kind.stages[0].name
+    first = evaluated(model, values, step_noise(), stage).loss
+    promise(
+        not torch.equal(first, evaluated(other, values, step_noise(), stage).loss),
+        "another seed gave the same weights.",
+    )
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    promise(torch.equal(first, evaluated(other, values, step_noise(), stage).loss), "loaded weights give another loss.")
+
+
+@check
+def fifty_steps_at_a_tenfold_learning_rate_stay_finite(kind: Kind) -> None:
+    """Adam at 1e-2 on one batch: losses and weights stay finite, and the loss goes down."""
+    model = make_model(kind)
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-2)
+    values, losses = rows(model, 32), []
+    for step in range(50):
+        loss = evaluated(model, values, step_noise(step), kind.stages[0].name).loss
+        optimiser.step()
+        losses.append(loss.item())
+    promise(all(torch.isfinite(torch.tensor(losses))), f"the loss became {losses[-1]}.")
+    promise(all(p.isfinite().all() for p in model.parameters()), "a weight became NaN or infinite.")
+    promise(sum(losses[-10:]) < sum(losses[:10]), f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}.")
+
+
+# What it gives to metrics ---------------------------------------------------------------------------------------------
+@check
+def every_set_of_modalities_has_a_posterior(kind: Kind) -> None:
+    """Samples `[K, B, D]`, densities `[K, B]` where there are any, positive standard deviations."""
+    model = make_model(kind)
+    values = rows(model)
+    for names in observations(model):
+        q = model.posterior({name: values[name] for name in names})
+        z = q.rsample(4, step_noise())
+        promise(z.shape == (4, ROWS, LATENT), f"samples given {names} have shape {tuple(z.shape)}.")
+        if isinstance(q, Normalised):
+            promise(
+                q.log_prob(z).shape == (4, ROWS),
+                f"log densities given {names} have shape {tuple(q.log_prob(z).shape)}.",
+            )
+        if isinstance(q, Diagonal):
+            promise((q.stddev > 0).all() and q.mean.shape == (ROWS, LATENT), f"stddev given {names} is not positive.")
+        promise(not torch.equal(z[0], z[1]), "two samples of a posterior are the same.")
+
+
+@check
+def posterior_rows_are_independent(kind: Kind) -> None:
+    """With noise keyed by row, a row's sample is the same in any batch."""
+    model = make_model(kind).eval()
+    values = rows(model)
+    for names in observations(model):
+        some = {name: values[name] for name in names}
+        whole = model.posterior(some).rsample(2, RowNoise(3, range(ROWS), dtype=torch.float64))
+        last = {name: value[-1:] for name, value in some.items()}
+        alone = model.posterior(last).rsample(2, RowNoise(3, [ROWS - 1], dtype=torch.float64))
+        promise(torch.allclose(whole[:, -1:], alone, atol=1e-9), f"a row's sample given {names} depends on its batch.")
+
+
+@check
+def an_unknown_or_empty_observation_is_refused(kind: Kind) -> None:
+    """`objective` and `posterior` name what they need."""
+    model = make_model(kind)
+    for values in ({}, {"nonsense": torch.zeros(2, 1).double()}):
+        _refused(lambda values=values: model.posterior(values), "posterior")  # type: ignore[misc]
+        _refused(lambda values=values: model.objective(values, noise=step_noise()), "objective")  # type: ignore[misc]
+
+
+@check
+def the_prior_names_itself_and_is_a_density(kind: Kind) -> None:
+    """Samples `[K, rows, D]`; for a normalised density, importance sampling from it gives one."""
+    prior = make_model(kind).prior()
+    z = prior.sample(3, 5, step_noise())
+    promise(prior.name, "the prior needs a name.")
+    promise(z.shape == (3, 5, LATENT), f"prior samples have shape {tuple(z.shape)}.")
+    promise(prior.log_prob(z).shape == (3, 5), f"prior log densities have shape {tuple(prior.log_prob(z).shape)}.")
+    wide = 3 * torch.randn(20_000, 1, LATENT, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    proposal = Gaussian(torch.zeros(LATENT), torch.full((LATENT,), 3.0)).log_prob(wide)
+    with torch.no_grad():
+        mass = (prior.log_prob(wide) - proposal).exp().mean()
+    promise((mass - 1).abs() < 0.1, f"the prior's density integrates to {mass:.2f}.")
+
+
+@check
+def likelihoods_have_the_modalities_shapes(kind: Kind) -> None:
+    """Batch shape `[K, B]`, event shape of the modality; the weighted form is the plain one times its weight."""
+    model = make_model(kind)
+    values, z = rows(model), model.prior().sample(2, ROWS, step_noise())
+    for name, spec in model.modalities.items():
+        found = model.likelihood(name, z)
+        promise(found.mean.shape == (2, ROWS, *spec.shape), f"the mean of {name} has shape {tuple(found.mean.shape)}.")
+        plain = found.log_prob(values[name])
+        promise(plain.shape == (2, ROWS), f"log likelihoods of {name} have shape {tuple(plain.shape)}.")
+        weighted = model.log_likelihood(name, values[name], z)
+        promise(torch.allclose(weighted, model.weights[name] * plain), f"{name} is not weighted by its weight.")
+
+
+def _refused(act: Callable[[], object], what: str) -> None:
+    try:
+        act()
+    except ValueError:  # InvalidSetting and CannotBear are both
+        return
+    promise(False, f"{what} takes an observation that it should refuse.")
