@@ -41,7 +41,7 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
-from mmbench.models.bounds import draw, effective_sample_size, log_mean_exp, take
+from mmbench.models.bounds import NEGLIGIBLE, draw, effective_sample_size, log_mean_exp, refined, take
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Density,
@@ -125,6 +125,7 @@ class MEME(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
+        self.negligible = NEGLIGIBLE
         _require_consistent(settings)
         if len(modalities) != 2:
             raise CannotBear(f"model 'meme' takes two modalities, the dataset has {len(modalities)}.")
@@ -203,7 +204,7 @@ class MEME(MultimodalVAE):
         if self.settings.own == "drawn":
             return self._drawn(s, t, values, encodings, eps, noise)
         z = e_s.transport(eps)
-        l_t = self.log_likelihood(t, values[t], z)
+        l_t = self._scores(t, values[t], z)
         log_q = self._log_q(l_t)
         weight = (l_t - log_q).exp()
         if self.settings.detach_weight:
@@ -241,6 +242,17 @@ class MEME(MultimodalVAE):
             differentiated = self.log_likelihood(t, values[t], z)
             bound = bound + (self.settings.c - share) * (differentiated - differentiated.detach())
         return bound[0], _terms((first - scored).detach(), log_q, l_t)
+
+    def _scores(self, t: str, x: Tensor, z: Tensor) -> Tensor:
+        """log d_t(t|z_k) `[K + 1, B]`, differentiable in the samples that carry weight in log q(t|s)."""
+        with torch.no_grad():
+            scores = self.log_likelihood(t, x, z)
+        carrying = scores.softmax(0) > self.negligible
+
+        def differentiate(samples: Tensor, rows: Tensor) -> Tensor:
+            return self.log_likelihood(t, x[rows], z[samples, rows].unsqueeze(0))[0]
+
+        return refined(scores, carrying, differentiate)
 
     def _first_term(
         self, s: str, values: Mapping[str, Tensor], encodings: Mapping[str, Diagonal], z: Tensor, t: str

@@ -33,7 +33,15 @@ from mmbench.errors import InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
-from mmbench.models.bounds import doubly_reparametrised, effective_sample_size, looser, tight, weighted
+from mmbench.models.bounds import (
+    NEGLIGIBLE,
+    doubly_reparametrised,
+    effective_sample_size,
+    looser,
+    refined,
+    tight,
+    weighted,
+)
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Diagonal,
@@ -110,6 +118,7 @@ class MMVAE(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
+        self.negligible = NEGLIGIBLE
         if settings.objective == "naive" and settings.family != "normal":
             raise InvalidSetting("model.objective=naive has a closed-form KL for model.family=normal only.")
         self.prior_raw_scale = nn.Parameter(torch.zeros(arch.latent_dim), requires_grad=settings.learn_prior)
@@ -135,7 +144,7 @@ class MMVAE(MultimodalVAE):
         detached = self.settings.objective.startswith("dreg")
         gate = doubly_reparametrised(z) if self.settings.objective == "dreg" else None
         used = {name: q.detached() for name, q in experts.items()} if detached else experts
-        log_weights = self._log_weights(values, used, z)
+        log_weights = self._carrying_weights(values, used, z)
         bound = (looser if self.settings.looser else tight)(log_weights)
         terms = {
             "bound": bound.detach().mean(),
@@ -148,6 +157,21 @@ class MMVAE(MultimodalVAE):
             gate(normalised)
         value = bound.detach() + surrogate - surrogate.detach()
         return Objective(-value.mean(), terms)
+
+    def _carrying_weights(self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor) -> Tensor:
+        """lw `[E, K, B]`, differentiable in the samples that carry weight in the bound."""
+        with torch.no_grad():
+            scores = self._log_weights(values, experts, z)
+            normalised = scores.softmax(1) if self.settings.looser else scores.flatten(0, 1).softmax(0).view_as(scores)
+        flat = z.flatten(0, 1)
+
+        def differentiate(samples: Tensor, rows: Tensor) -> Tensor:
+            some = {name: q.rows(rows) for name, q in experts.items()}
+            picked = flat[samples, rows][None, None]
+            return self._log_weights({name: x[rows] for name, x in values.items()}, some, picked)[0, 0]
+
+        carrying = (normalised > self.negligible).flatten(0, 1)
+        return refined(scores.flatten(0, 1), carrying, differentiate).view_as(scores)
 
     def _likelihoods(self, values: Mapping[str, Tensor], z: Tensor) -> dict[str, Tensor]:
         """Weighted log likelihood of each observed modality at z `[E, K, B, D]`: `[E, K, B]`, one call a decoder."""

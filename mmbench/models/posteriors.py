@@ -97,6 +97,10 @@ class Diagonal(Normalised):
     def detached(self) -> "Diagonal":
         """The same posterior with its parameters cut from the graph."""
 
+    @abstractmethod
+    def rows(self, index: Tensor) -> "Diagonal":
+        """The posterior of some rows, `[n]` indices of the batch."""
+
     def rsample(self, k: int, noise: Noise) -> Tensor:
         return self.transport(noise.normal("z", (k, *self.location.shape)))
 
@@ -118,6 +122,9 @@ class Gaussian(Diagonal):
 
     def detached(self) -> "Gaussian":
         return Gaussian(self.location.detach(), self.scale.detach())
+
+    def rows(self, index: Tensor) -> "Gaussian":
+        return Gaussian(self.location[index], self.scale[index])
 
     def log_prob(self, z: Tensor) -> Tensor:
         standardised = (z - self.location) / self.scale
@@ -141,6 +148,9 @@ class Laplace(Diagonal):
 
     def detached(self) -> "Laplace":
         return Laplace(self.location.detach(), self.scale.detach())
+
+    def rows(self, index: Tensor) -> "Laplace":
+        return Laplace(self.location[index], self.scale[index])
 
     def log_prob(self, z: Tensor) -> Tensor:
         return (-(z - self.location).abs() / self.scale - (2 * self.scale).log()).sum(-1)

@@ -195,7 +195,7 @@ def test_at_c_one_all_samples_cancel_the_target_decoders_gradient_and_c_ten_leav
     e_s = model.encode("s", values["s"])
     z = e_s.transport(noise().child("s").normal("z", (6, 8, oracle.dim)))
     (-9 * log_mean_exp(model.log_likelihood("t", values["t"], z)).mean()).backward()
-    assert torch.allclose(found, gradients(model)["decoders.t.weight"], atol=1e-12)
+    assert torch.allclose(found, gradients(model)["decoders.t.weight"], rtol=1e-4)
 
 
 @pytest.mark.statistical
@@ -298,7 +298,7 @@ def test_unpaired_bound_lies_below_its_evidence_and_meets_it_for_one_pseudo_inpu
 
 @pytest.mark.statistical
 def test_unpaired_bound_is_the_evidence_of_the_mixture_less_a_kl(oracle, make):
-    """L(s) <= log (1/N) sum_i int d_s e_t(z|u_i) dz, which the importance-weighted bound of the same weights reaches."""
+    """L(s) <= log (1/N) sum_i int d_s e_t(z|u_i) dz, which the importance-weighted bound reaches."""
     model, values = make("meme", oracle, encoder="rough", pseudo_inputs=3), repeated(oracle.sample(1), 1)
     prior = model.pseudo_encodings("t")
     only_s = {"s": values["s"]}
