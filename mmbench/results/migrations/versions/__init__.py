@@ -1,0 +1,1 @@
+"""One module for each revision of the schema, `v<number>_<what>.py`."""
