@@ -1,0 +1,70 @@
+"""Pairing of originals by class, as pure functions of the targets and a generator.
+
+The MEME code pairs 1-1: of each class it takes the first n_c originals of every modality in dataset order, n_c being
+the smallest count, and shuffles the rows once. MMVAE takes the same originals but pairs them `times` over, by
+independent permutations within each class; there an original stands in several rows, which is why observation schemes
+are drawn over the base table first and rows are repeated afterwards: an original that is paired in one row is never
+alone in another.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mmbench.datasets.base import Pairing
+from mmbench.errors import DataError
+
+__all__ = ["pair_by_class", "repeat_within_class"]
+
+
+def pair_by_class(targets: Mapping[str, np.ndarray], *, names: Sequence[str], rng: np.random.Generator) -> Pairing:
+    """Pair originals of the same class 1-1, up to the smallest count of the class.
+
+    Args:
+        targets: modality -> class of each original `[N_m]`.
+        names: the modalities, in the dataset's order.
+        rng: shuffles the rows; nothing else is random.
+
+    Returns:
+        A table `[sum_c min_m n_mc, len(names)]` in which each original stands at most once.
+
+    Raises:
+        DataError: the modalities share no class.
+    """
+    shared = sorted(set.intersection(*(set(np.unique(targets[name]).tolist()) for name in names)))
+    if not shared:
+        raise DataError(f"the modalities {', '.join(names)} share no class, so no row can be paired; check the labels.")
+    table = np.concatenate([_rows_of_class([targets[name] for name in names], c) for c in shared])
+    return Pairing(names=tuple(names), table=rng.permutation(table, axis=0))
+
+
+def _rows_of_class(targets: Sequence[np.ndarray], c: int) -> np.ndarray:
+    """`[n_c, M]`: the first n_c originals of class `c` of each modality, side by side."""
+    columns = [np.flatnonzero(labels == c) for labels in targets]
+    shortest = min(len(column) for column in columns)
+    return np.stack([column[:shortest] for column in columns], axis=1)
+
+
+def repeat_within_class(table: np.ndarray, classes: np.ndarray, times: int, rng: np.random.Generator) -> np.ndarray:
+    """Pair the rows of a table anew, `times` over.
+
+    Args:
+        table: indices of originals `[n, M]`.
+        classes: class of each row `[n]`.
+        times: how often each original shall stand in the result.
+
+    Returns:
+        `[times * n, M]`: `times` blocks, in each of which every column is permuted within its classes, independently
+        of the other columns; for `times = 1` the table itself.
+    """
+    if times == 1:
+        return table
+    return np.concatenate([_permuted_within_class(table, classes, rng) for _ in range(times)])
+
+
+def _permuted_within_class(table: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    permuted = np.empty_like(table)
+    for c in np.unique(classes):
+        rows = np.flatnonzero(classes == c)
+        permuted[rows] = rng.permuted(table[rows], axis=0)
+    return permuted

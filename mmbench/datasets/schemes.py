@@ -1,0 +1,154 @@
+"""Observation schemes: which modalities of which training rows are observed.
+
+A scheme divides the rows of the base pairing table into disjoint parts by observation pattern: `floor(f n)` rows stay
+complete, and the scheme says what is left of the others. `f = 1` under any scheme is `complete`. The complete rows
+are the first of one permutation, so that for one seed a smaller `f` keeps a subset of what a larger `f` keeps.
+
+The names of schemes may hold a modality: the template `<modality>-only` stands for `mnist-only` and `svhn-only` on a
+dataset with these modalities. The modality named is the one that is always present, the subscript of the MEME paper
+(the released code names the one that is missing).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from mmbench.errors import InvalidSetting, UnknownName
+from mmbench.registry import Registry
+
+__all__ = ["SCHEMES", "Rows", "Scheme", "complete_rows", "known_schemes", "scheme_of"]
+
+Rows = tuple[tuple[str, ...], np.ndarray]
+"""The observed modalities, and the rows `[n]` of which they are observed."""
+
+PLACE = "<modality>"
+
+
+class Scheme(ABC):
+    """An observation scheme. Subclasses are final and registered with `@SCHEMES.register(template)`.
+
+    Args:
+        modality: what stands for `<modality>` in the template; None where the template has no such place.
+
+    Class attributes:
+        template, description: the name as listed, and one sentence on what is observed.
+        by_coin: whether what an incomplete row keeps may be chosen anew for each batch (loader option `coin`).
+    """
+
+    template: ClassVar[str]
+    description: ClassVar[str]
+    by_coin: ClassVar[bool] = False
+
+    def __init__(self, modality: str | None = None) -> None:
+        self.modality = modality
+
+    @property
+    def name(self) -> str:
+        """The scheme's name with the modality filled in."""
+        return self.template.replace(PLACE, self.modality or PLACE)
+
+    @abstractmethod
+    def divide(
+        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+    ) -> Sequence[Rows]:
+        """What is observed of the rows that do not stay complete.
+
+        Args:
+            rest: these rows, in random order `[n - floor(f n)]`.
+            names: the dataset's modalities, in order.
+            classes: class of every row of the table `[n]` (for schemes whose missingness depends on it).
+        """
+
+    def assign(
+        self, n: int, names: Sequence[str], classes: np.ndarray, f: float, rng: np.random.Generator
+    ) -> tuple[Rows, ...]:
+        """Divide `n` rows by observation pattern: disjoint, complete rows first, no empty part.
+
+        Raises:
+            InvalidSetting: `f` outside (0, 1], or so small that no row stays complete.
+        """
+        count = complete_rows(f, n)
+        if count == 0:
+            raise InvalidSetting(f"f = {f} leaves none of the {n} rows complete; use f >= {1 / max(n, 1):.2g}.")
+        order = rng.permutation(n)
+        parts = [(tuple(names), order[:count])]
+        if count < n:
+            parts += self.divide(order[count:], names, classes, rng)
+        return tuple((observed, rows) for observed, rows in parts if len(rows))
+
+
+def complete_rows(f: float, n: int) -> int:
+    """`floor(f n)` with `f` read as the decimal number that was typed, so that 0.29 of 100 rows are 29."""
+    if not (math.isfinite(f) and 0 < f <= 1):
+        raise InvalidSetting(f"f must lie in (0, 1], got {f}; it is the fraction of rows that stay complete.")
+    return math.floor(Fraction(repr(float(f))) * n)
+
+
+SCHEMES: Registry[type[Scheme]] = Registry("scheme", package="mmbench.datasets", group="mmbench.schemes")
+
+
+@SCHEMES.register("complete")
+class Complete(Scheme):
+    """All modalities of every row that is used."""
+
+    template = "complete"
+    description = "all modalities are observed; for f < 1 the rest of the rows is left out"
+
+    def divide(
+        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+    ) -> Sequence[Rows]:
+        return ()
+
+
+@SCHEMES.register("<modality>-only")
+class Only(Scheme):
+    """The incomplete rows keep one modality, always the same."""
+
+    template = "<modality>-only"
+    description = "a fraction f stays complete, the rest keeps this modality alone"
+
+    def divide(
+        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+    ) -> Sequence[Rows]:
+        return [(tuple(name for name in names if name == self.modality), rest)]
+
+
+@SCHEMES.register("split")
+class Split(Scheme):
+    """The incomplete rows keep one modality each, in equal parts (sizes differ by one row at most)."""
+
+    template = "split"
+    description = "a fraction f stays complete, of the rest an equal part keeps each modality alone"
+    by_coin = True
+
+    def divide(
+        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+    ) -> Sequence[Rows]:
+        parts = np.array_split(rest, len(names))
+        return [((name,), part) for name, part in zip(names, parts, strict=True)]
+
+
+def known_schemes(modality_names: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """The schemes of a dataset with these modalities: name -> (template, modality)."""
+    known: dict[str, tuple[str, str | None]] = {}
+    for template in SCHEMES:
+        for modality in modality_names if PLACE in template else (None,):
+            known[template.replace(PLACE, modality or "")] = (template, modality)
+    return known
+
+
+def scheme_of(name: str, modality_names: Sequence[str]) -> Scheme:
+    """The scheme called `name` on a dataset with these modalities.
+
+    Raises:
+        UnknownName: no scheme has this name, or it names a modality that the dataset has not.
+    """
+    known = known_schemes(modality_names)
+    if name not in known:
+        raise UnknownName("scheme", name, known)
+    template, modality = known[name]
+    return SCHEMES[template](modality)
