@@ -49,6 +49,13 @@ def test_batch_normalisation_is_only_where_it_is_asked_for():
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in kinds["batch"].decoder.modules())
 
 
+def test_batch_normalisation_takes_a_batch_of_one_by_its_running_statistics():
+    encoder = build(COLOUR, Architecture(networks="released", norm="batch")).encoder.train()
+    encoder(torch.rand(8, *COLOUR.shape))
+    location, _ = encoder(torch.rand(1, *COLOUR.shape))
+    assert location.isfinite().all()
+
+
 def test_number_of_parameters_is_that_of_the_tables():
     """Table 8a with L = 20: 784*400+400 + 2(400*20+20) and 20*400+400 + 400*784+784."""
     arch = Architecture(networks="paper", latent_dim=20)

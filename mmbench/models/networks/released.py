@@ -5,7 +5,10 @@ pseudo-inputs into one statistic; `arch.norm` is `none` by default, `batch` is t
 row-wise one. Convolutions to and from a single pixel are the linear layers they are.
 """
 
-from torch import nn
+from typing import final
+
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
@@ -54,9 +57,19 @@ def _convolutional(arch: Architecture) -> Coder:
     return Coder(channels_last(Encoder(trunk, 512, arch, floor=1e-4)), channels_last(decoder))
 
 
+@final
+class FlatBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of features that takes a batch of one row too, by its running statistics."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.training and len(features) == 1:
+            return batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(features)
+
+
 def _norm(kind: str, channels: int) -> tuple[nn.Module, ...]:
     return {"none": (), "batch": (nn.BatchNorm2d(channels),), "group": (nn.GroupNorm(8, channels),)}[kind]
 
 
 def _norm_flat(kind: str) -> tuple[nn.Module, ...]:
-    return {"none": (), "batch": (nn.BatchNorm1d(512),), "group": (nn.GroupNorm(8, 512),)}[kind]
+    return {"none": (), "batch": (FlatBatchNorm(512),), "group": (nn.GroupNorm(8, 512),)}[kind]
