@@ -241,7 +241,20 @@ def test_log_sum_exp_exceeds_log_mean_exp_by_log_of_k_plus_one(oracle, make):
     assert torch.allclose(bounds["sum"] - bounds["mean"], difference, atol=1e-10)
 
 
-def test_weight_is_bounded_and_stop_gradient_changes_gradients_but_not_values(oracle, make):
+@pytest.mark.statistical
+def test_own_weight_lies_between_zero_and_k_plus_one_and_is_one_in_expectation(oracle, make):
+    """E[w] = 1 for every K by exchangeability; c = 0 and a first term of exactly one leave the weight alone."""
+    model = make("meme", oracle, k=4, c=0.0, own="one")
+    values = repeated(oracle.sample(1, seed=4), 20_000)
+    constant = (oracle.log_marginal({"s": values["s"]}) - oracle.log_marginal({"t": values["t"]}))[0]
+    weight = directed(model, values, "s", "t").detach() / constant  # with exact encoders A(z) is this constant
+    assert weight.min() > 0
+    assert weight.max() <= 5 + 1e-9
+    assert weight.std() > 0.1
+    assert within(weight, 1.0)
+
+
+def test_stop_gradient_changes_gradients_but_not_values(oracle, make):
     values = oracle.sample(50)
     for own in ("one", "all"):
         losses, grads = [], []
