@@ -1,0 +1,18 @@
+"""Metrics: one pass over the test split computes all of them; one file a metric, found by the registry."""
+
+from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
+from mmbench.metrics.classifiers import Classifier, Classifiers
+from mmbench.metrics.evaluate import Evaluation, evaluate
+
+__all__ = [
+    "METRICS",
+    "Classifier",
+    "Classifiers",
+    "Context",
+    "Evaluation",
+    "Metric",
+    "Outcome",
+    "Skipped",
+    "View",
+    "evaluate",
+]

@@ -1,0 +1,246 @@
+"""Classifiers that judge generated images: trained once per dataset and cached, never once per run.
+
+Each is trained on the originals of the training split of its modality (every original once an epoch, not once per
+pair), with a seed and a number of steps of its own, so that all runs on a dataset are judged by the same weights. Its
+accuracy on the real test originals is kept beside it: no coherence can be expected above it. The cache's key is the
+digest of the images, the labels and the protocol; a file that cannot be read, or does not hold the weights its digest
+names, is replaced.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmbench.config import content_hash
+from mmbench.errors import UnknownName
+from mmbench.metrics import classifier_networks as networks
+from mmbench.metrics.base import Skipped
+from mmbench.modality import ModalitySpec
+from mmbench.seeding import generator
+
+__all__ = ["Classifier", "Classifiers", "Labelled"]
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError, UnpicklingError)
+
+
+class Labelled(Protocol):
+    """Originals with their classes, as a dataset's `Split` holds them."""
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Modality -> `[N_m, *shape]`; uint8 for images."""
+        ...
+
+    @property
+    def targets(self) -> Mapping[str, np.ndarray]:
+        """Modality -> class of each original `[N_m]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier of one modality.
+
+    Attributes:
+        name, strength: the modality, and which of its classifiers this is.
+        digest: first 16 hexadecimal digits of the SHA-256 of its weights.
+        accuracy: fraction right on the real test originals.
+    """
+
+    name: str
+    strength: str
+    network: nn.Module
+    digest: str
+    accuracy: float
+
+    def predict(self, x: Tensor) -> np.ndarray:
+        """Most probable class of each row of x `[B, *shape]` (images in [0, 1]): int64 `[B]`."""
+        weight = next(self.network.parameters())
+        with torch.no_grad():
+            return _predicted(self.network, x.to(weight.device, weight.dtype))
+
+
+class Classifiers:
+    """The classifiers of one dataset, trained or read from the cache when they are first asked for.
+
+    Args:
+        modalities: the dataset's modalities.
+        classes: number of classes, or None where there are none.
+        train, test: originals of both splits.
+        cache: folder for trained weights; None to keep them in memory alone.
+        device: where they are trained and run.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[ModalitySpec],
+        classes: int | None,
+        *,
+        train: Labelled,
+        test: Labelled,
+        cache: Path | None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._specs = {spec.name: spec for spec in modalities}
+        self._classes, self._train, self._test = classes, train, test
+        self._cache, self._device = cache, torch.device(device)
+        self._held: dict[tuple[str, str], Classifier] = {}
+
+    def get(self, name: str, strength: str = "standard") -> Classifier:
+        """The classifier of a modality. Raises `Skipped` where there can be none."""
+        if strength not in networks.STRENGTHS:
+            raise UnknownName("classifier", strength, networks.STRENGTHS)
+        if (name, strength) not in self._held:
+            self._held[name, strength] = self._cached(name, strength)
+        return self._held[name, strength]
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the classifiers used so far, by `modality/strength`, for the run's record."""
+        return {f"{name}/{strength}": held.digest for (name, strength), held in sorted(self._held.items())}
+
+    def _cached(self, name: str, strength: str) -> Classifier:
+        if self._classes is None or name not in self._train.targets:
+            raise Skipped(f"modality {name!r} has no classes to train a classifier on.")
+        protocol = networks.protocol_for(self._specs[name], strength)
+        path = self._path(name, protocol)
+        held = self._read(path, name, strength, protocol) if path is not None and path.exists() else None
+        if held is None:
+            held = self._trained(name, strength, protocol)
+            if path is not None:
+                _write(path, held)
+        return held
+
+    def _path(self, name: str, protocol: networks.Protocol) -> Path | None:
+        if self._cache is None:
+            return None
+        content = {
+            "protocol": asdict(protocol),
+            "shape": self._specs[name].shape,
+            "classes": self._classes,
+            "train": _data_digest(self._train, name),
+            "test": _data_digest(self._test, name),
+        }
+        return self._cache / f"classifier-{name}-{content_hash(content)}.pt"
+
+    def _read(self, path: Path, name: str, strength: str, protocol: networks.Protocol) -> Classifier | None:
+        network = self._fresh(name, protocol)
+        try:
+            kept = torch.load(path, map_location=self._device, weights_only=True)
+            network.load_state_dict(kept["weights"])
+            accuracy = float(kept["accuracy"])
+            sound = kept["digest"] == _weights_digest(network)
+        except UNREADABLE as error:
+            log.warning("cached classifier %s cannot be read (%s): it is trained again.", path, type(error).__name__)
+            return None
+        if not sound:
+            log.warning("cached classifier %s does not match its digest: it is trained again.", path)
+            return None
+        return Classifier(name, strength, network.eval(), kept["digest"], accuracy)
+
+    def _fresh(self, name: str, protocol: networks.Protocol) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(protocol.seed)
+            return networks.network_for(protocol, self._specs[name], int(self._classes or 0)).to(self._device)
+
+    def _trained(self, name: str, strength: str, protocol: networks.Protocol) -> Classifier:
+        network = self._fresh(name, protocol)
+        images, targets = self._tensors(self._train, name)
+        log.info("training the %s classifier of %s on %d originals.", strength, name, len(images))
+        _fit(network, images, targets, protocol)
+        network.eval()
+        accuracy = _accuracy(network, *self._tensors(self._test, name))
+        return Classifier(name, strength, network, _weights_digest(network), accuracy)
+
+    def _tensors(self, split: Labelled, name: str) -> tuple[Tensor, Tensor]:
+        images = torch.tensor(split.arrays[name], device=self._device)
+        targets = torch.tensor(split.targets[name], dtype=torch.int64, device=self._device)
+        return images, targets
+
+
+def _fit(network: nn.Module, images: Tensor, targets: Tensor, protocol: networks.Protocol) -> None:
+    optimiser = torch.optim.Adam(network.parameters(), lr=protocol.learning_rate)
+    order = generator(protocol.seed, "classifier", "order")
+    devices = [images.device] if images.device.type == "cuda" else []
+    network.train()
+    with torch.enable_grad(), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(protocol.seed)
+        left = np.empty(0, dtype=np.int64)
+        for _ in range(protocol.steps(len(images))):
+            while len(left) < min(protocol.batch_size, len(images)):
+                left = np.concatenate([left, order.permutation(len(images))])
+            chosen = torch.from_numpy(left[: protocol.batch_size]).to(images.device)
+            left = left[protocol.batch_size :]
+            optimiser.zero_grad()
+            F.cross_entropy(network(_floats(images[chosen])), targets[chosen]).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+
+def _floats(x: Tensor) -> Tensor:
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+
+
+def _predicted(network: nn.Module, x: Tensor) -> np.ndarray:
+    parts = [network(part).argmax(-1).cpu().numpy() for part in torch.split(x, 512)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+@torch.no_grad()
+def _accuracy(network: nn.Module, images: Tensor, targets: Tensor) -> float:
+    right = [
+        float((network(_floats(part)).argmax(-1) == wanted).sum())
+        for part, wanted in zip(torch.split(images, 512), torch.split(targets, 512), strict=True)
+    ]
+    return sum(right) / max(len(images), 1)
+
+
+def _data_digest(split: Labelled, name: str) -> str:
+    sha = hashlib.sha256()
+    for array in (split.arrays[name], split.targets[name]):
+        sha.update(f"{array.dtype.str}{array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()[:16]
+
+
+def _weights_digest(network: nn.Module) -> str:
+    sha = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        sha.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+def _write(path: Path, held: Classifier) -> None:
+    """Whole or not at all; a cache that cannot be written costs time on the next run and nothing else."""
+    content: dict[str, Any] = {
+        "weights": held.network.state_dict(),
+        "digest": held.digest,
+        "accuracy": held.accuracy,
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(buffer.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        log.warning("the classifier cannot be cached at %s (%s).", path, error)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
