@@ -1,0 +1,90 @@
+"""What every part of a group's section works with: the store, the folder, the group, and what is missing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from mmbench.results.records import RunRecord
+from mmbench.results.report.captions import terms_of
+from mmbench.results.report.contents import FigureItem, Missing
+from mmbench.results.report.drawing import save
+from mmbench.results.report.files import safe, spec_path
+from mmbench.results.report.groups import Group, Variant, condition_of
+from mmbench.results.report.source import Source
+from mmbench.results.report.summaries import Row, rows_of
+
+__all__ = ["Desk", "Setting"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A scheme and fraction of which one figure shows every model."""
+
+    scheme: str
+    f: float
+
+    @property
+    def text(self) -> str:
+        """The setting in words."""
+        return "complete rows (f = 1)" if self.scheme == "complete" else f"scheme {self.scheme}, f = {self.f:g}"
+
+    @property
+    def slug(self) -> str:
+        """The setting in a file name."""
+        return "complete" if self.scheme == "complete" else safe(f"{self.scheme}-{self.f:g}")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One group's working place; `missing` is filled on the way."""
+
+    source: Source
+    folder: Path
+    group: Group
+    missing: list[Missing]
+    _rows: dict[str, list[Row]] = field(default_factory=dict)
+
+    def rows(self, metric: str) -> list[Row]:
+        """The group's rows of a metric, counted once."""
+        if metric not in self._rows:
+            self._rows[metric] = rows_of(self.group.runs, metric)
+        return self._rows[metric]
+
+    def lacks(self, what: str, why: str, how: str = "") -> None:
+        """Note something that cannot be shown."""
+        self.missing.append(Missing(f"{self.group.title}: {what}", why, how))
+
+    def figure(
+        self, figure: Figure, name: str, *, title: str, caption: Iterable[str], alt: str, runs: Iterable[RunRecord]
+    ) -> FigureItem:
+        """Write a figure; the group's terms close its caption."""
+        slug = f"{self.group.slug}-{name}"
+        drawing = save(figure, self.folder, slug)
+        sentences = (*(sentence for sentence in caption if sentence), f"Terms: {terms_of(self.group)}")
+        behind = sorted(set(map(spec_path, runs)))
+        commands = tuple(f"mmbench run --spec {path}" for path in behind)
+        return FigureItem(slug, title, drawing, sentences, alt, commands)
+
+    def done(self) -> tuple[RunRecord, ...]:
+        """The runs that ended well."""
+        return tuple(run for run in self.group.runs if run.status == "done")
+
+    def settings(self) -> list[Setting]:
+        """What is shown run by run: the complete runs, and of each scheme the smallest `f`."""
+        lowest: dict[str, float] = {}
+        for run in self.done():
+            scheme, f = run.spec["scheme"], float(run.spec["f"])
+            lowest[scheme] = min(f, lowest.get(scheme, f))
+        order = sorted(lowest.items(), key=lambda item: (item[0] != "complete", item[0]))
+        return [Setting(scheme, f) for scheme, f in order]
+
+    def examples(self, setting: Setting) -> dict[Variant, RunRecord]:
+        """Of each variant, the run of this setting with the smallest seed."""
+        found: dict[Variant, RunRecord] = {}
+        for run in sorted(self.done(), key=lambda run: (run.spec["seed"], run.id)):
+            condition = condition_of(run)
+            if (condition.scheme, condition.f) == (setting.scheme, setting.f):
+                found.setdefault(condition.variant, run)
+        return {variant: found[variant] for variant in self.group.names if variant in found}

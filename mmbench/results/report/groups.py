@@ -1,0 +1,207 @@
+"""Which runs may stand in one figure: the terms of comparability.
+
+Runs are drawn together when everything that is not the model's own is the same: the dataset with its settings and the
+digest of its content, the networks and likelihoods (`arch`), the loader and the training settings. Inside such a group
+a `Variant` is a model with its own settings, its preset and whether it saw the paired rows alone; runs of one variant,
+scheme and `f` differ in the seed only, and those are what means and standard deviations are taken over.
+Presets are a name for settings, so the content decides, and the presets that meet in a group are named.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmbench.config import canonical_json, content_hash
+from mmbench.results.records import RunRecord
+from mmbench.results.report.files import safe
+
+__all__ = ["Condition", "Group", "Variant", "condition_of", "flat", "groups_of", "of_seeds"]
+
+SHARED = ("data", "arch", "loader", "train")
+UNKNOWN = (0, 0)
+NEUTRAL = ("train.log_", "train.test_")  # what is written down, and how often, changes no weight
+
+
+@dataclass(frozen=True, order=True)
+class Variant:
+    """A model with its own settings (`settings` is their canonical JSON): one line of a figure, before the scheme."""
+
+    model: str
+    preset: str
+    paired_only: bool
+    settings: str
+
+
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What runs that differ in the seed only have in common, within a group."""
+
+    variant: Variant
+    scheme: str
+    f: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that may be drawn together.
+
+    Attributes:
+        slug: begins the names of the group's files.
+        title: dataset and presets.
+        dataset: the dataset's name.
+        differs: what sets this group apart from the other groups of its dataset, empty where it is the only one.
+        settings: the shared settings by dotted name.
+        runs: the records, one a condition and seed, sorted.
+        left_out: records of an older version of a model or of the engine, whose results no longer compare.
+        names: variant -> its name within the group.
+    """
+
+    slug: str
+    title: str
+    dataset: str
+    differs: str
+    settings: Mapping[str, Any]
+    runs: tuple[RunRecord, ...]
+    left_out: tuple[RunRecord, ...]
+    names: Mapping[Variant, str]
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The presets that meet in this group."""
+        return tuple(sorted({run.spec["preset"] for run in self.runs}))
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Every condition of the group, sorted; `f` falls."""
+        return tuple(sorted({condition_of(run) for run in self.runs}, key=lambda c: (c.variant, c.scheme, -c.f)))
+
+
+def groups_of(runs: Iterable[RunRecord]) -> tuple[Group, ...]:
+    """Partition runs into groups, sorted by dataset; the order of `runs` does not matter."""
+    by_settings: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.id):
+        by_settings[canonical_json([run.spec["dataset"], _shared(run)])].append(run)
+    parts = [part for key in sorted(by_settings) for part in _by_data(by_settings[key])]
+    return tuple(sorted((_group(part, parts) for part in parts), key=lambda g: (g.dataset, g.slug)))
+
+
+def condition_of(run: RunRecord) -> Condition:
+    """The condition a run belongs to."""
+    spec = run.spec
+    own = canonical_json(spec["settings"].get("model", {}))
+    variant = Variant(spec["model"], spec["preset"], bool(spec["paired_only"]), own)
+    return Condition(variant, spec["scheme"], float(spec["f"]))
+
+
+def of_seeds(runs: Iterable[RunRecord]) -> dict[Condition, list[RunRecord]]:
+    """Runs by condition, each list in the order of the seeds."""
+    found: dict[Condition, list[RunRecord]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.spec["seed"], run.id)):
+        found[condition_of(run)].append(run)
+    return dict(found)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted names.
+
+    >>> flat({"train": {"lr": 0.001}})
+    {'train.lr': 0.001}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def _shared(run: RunRecord) -> dict[str, Any]:
+    settings = flat({name: run.spec["settings"].get(name, {}) for name in SHARED})
+    return {name: value for name, value in sorted(settings.items()) if not name.startswith(NEUTRAL)}
+
+
+def _digest(run: RunRecord) -> str:
+    data = run.provenance.get("data", {})
+    return str(data.get("digest", "")) if isinstance(data, Mapping) else ""
+
+
+def _by_data(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
+    """Split by the digest of the data; runs that ended before it was known stay with the first part."""
+    parts: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        parts[_digest(run)].append(run)
+    unknown = parts.pop("", [])
+    ordered = [parts[digest] for digest in sorted(parts)] or [[]]
+    return [ordered[0] + unknown, *ordered[1:]]
+
+
+def _group(runs: list[RunRecord], parts: Sequence[list[RunRecord]]) -> Group:
+    dataset = runs[0].spec["dataset"]
+    siblings = [part for part in parts if part[0].spec["dataset"] == dataset]
+    current, older = _latest(runs)
+    presets = sorted({run.spec["preset"] for run in runs})
+    same_name = [part for part in siblings if {run.spec["preset"] for run in part} == set(presets)]
+    identity = [_shared(runs[0]), _digest(runs[0])]
+    suffix = f"-{content_hash(identity)[:6]}" if len(same_name) > 1 else ""
+    return Group(
+        slug=safe("-".join([dataset, *presets])) + suffix,
+        title=f"{dataset}, preset{'s' if len(presets) > 1 else ''} {', '.join(presets)}",
+        dataset=dataset,
+        differs=_differences(runs, siblings),
+        settings=_shared(runs[0]),
+        runs=current,
+        left_out=older,
+        names=_names({condition_of(run).variant for run in runs}),
+    )
+
+
+def _latest(runs: Iterable[RunRecord]) -> tuple[tuple[RunRecord, ...], tuple[RunRecord, ...]]:
+    """Runs of the newest version of each model, one a condition and seed, and the others."""
+    ordered = sorted(runs, key=lambda run: (_version(run), run.created, run.id))
+    newest = {run.spec["model"]: _version(run) for run in ordered}
+    current: dict[tuple[Condition, int], RunRecord] = {}
+    for run in ordered:
+        if _version(run) in (newest[run.spec["model"]], UNKNOWN):
+            current[condition_of(run), run.spec["seed"]] = run
+    kept = {run.id for run in current.values()}
+    return tuple(current[key] for key in sorted(current)), tuple(run for run in ordered if run.id not in kept)
+
+
+def _version(run: RunRecord) -> tuple[int, int]:
+    """Versions of the engine and of the model; `UNKNOWN` where the run ended before they were recorded."""
+    return int(run.provenance.get("engine", 0)), int(run.provenance.get("model_version", 0))
+
+
+def _differences(runs: Sequence[RunRecord], siblings: Sequence[Sequence[RunRecord]]) -> str:
+    everyone = [{**_shared(part[0]), "data digest": _digest(part[0])[:12]} for part in siblings]
+    own = {**_shared(runs[0]), "data digest": _digest(runs[0])[:12]}
+    keys = sorted({key for settings in everyone for key in settings})
+    differing = [key for key in keys if len({canonical_json(s.get(key)) for s in everyone}) > 1]
+    return ", ".join(f"{key} = {own.get(key)}" for key in differing)
+
+
+def _names(variants: Iterable[Variant]) -> dict[Variant, str]:
+    by_model: dict[str, list[Variant]] = defaultdict(list)
+    for variant in sorted(variants):
+        by_model[variant.model].append(variant)
+    return {v: _name(v, siblings) for siblings in by_model.values() for v in siblings}
+
+
+def _name(variant: Variant, siblings: Sequence[Variant]) -> str:
+    notes = ["paired rows only"] if variant.paired_only else []
+    rivals = [v for v in siblings if v.paired_only == variant.paired_only]
+    if len({v.preset for v in siblings}) > 1:
+        notes.insert(0, variant.preset)
+    if len(rivals) > len({v.preset for v in rivals}):
+        notes += _own_settings(variant, rivals)
+    return variant.model.upper() + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _own_settings(variant: Variant, siblings: Sequence[Variant]) -> list[str]:
+    settings = {v: flat(json.loads(v.settings)) for v in siblings}
+    keys = sorted({key for values in settings.values() for key in values})
+    differing = [k for k in keys if len({canonical_json(s.get(k)) for s in settings.values()}) > 1]
+    return [f"{key} {settings[variant].get(key)}" for key in differing]

@@ -1,0 +1,146 @@
+"""From scores to rows: mean, standard deviation and `n of N` over the seeds of one condition.
+
+Scores meet in a row only when metric, version, estimator and protocol agree. The protocol is what a score's `params`
+say beside measured numbers and digests: the class, the number of steps, the stand-in for a prior. Of each metric the
+newest version in the group is used.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmbench.config import canonical_json
+from mmbench.results.records import RunRecord, Score
+from mmbench.results.report.groups import Condition, of_seeds
+from mmbench.results.statistics import t_interval
+
+__all__ = ["Row", "mean_and_sd", "protocol_of", "rows_of"]
+
+SCORED = ("done",)
+PLANNED = ("done", "interrupted", "failed", "diverged")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity of one condition over its seeds.
+
+    Attributes:
+        mean: over the `n` seeds that have the score; None where `n` is 0.
+        sd: sample standard deviation (divisor `n - 1`); None below two seeds.
+        interval: 95 % Student's t interval of the mean over seeds; `(None, None)` below two seeds.
+        n, of: seeds with the score, of seeds that were run (failed, diverged and interrupted ones included).
+        stderr: standard error over test rows where there is one seed; None otherwise.
+        rows: test rows behind each score, the smallest over seeds.
+    """
+
+    condition: Condition
+    metric: str
+    version: int
+    given: str
+    target: str
+    estimator: str
+    protocol: Mapping[str, Any]
+    mean: float | None
+    sd: float | None
+    interval: tuple[float | None, float | None]
+    n: int
+    of: int
+    stderr: float | None
+    rows: int
+
+
+Key = tuple[str, int, str, str, str, str]
+
+
+def rows_of(runs: Sequence[RunRecord], metric: str) -> list[Row]:
+    """Rows of `metric`; a condition without any has rows with `n` = 0 for what others have."""
+    newest = max((s.version for run in runs for s in _usable(run, metric)), default=0)
+    found = []
+    seeds = of_seeds(runs)
+    quantities: set[Key] = set()
+    held: dict[Condition, dict[Key, list[Score]]] = {}
+    for condition, members in sorted(seeds.items(), key=lambda item: _order(item[0])):
+        held[condition] = _by_key(members, metric, newest)
+        quantities |= set(held[condition])
+    for condition, by_key in held.items():
+        of = sum(run.status in PLANNED for run in seeds[condition])
+        keys = sorted(by_key or _absent(quantities))
+        found += [_row(condition, key, by_key.get(key, []), of) for key in keys]
+    return found
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation (divisor n - 1).
+
+    >>> mean_and_sd([1.0, 3.0])
+    (2.0, 1.4142135623730951)
+    """
+    if not values:
+        return None, None
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def protocol_of(params: Mapping[str, Any], settings: Iterable[str] = ()) -> dict[str, Any]:
+    """What of a score's params says how it was made; floats are measured unless they are named `settings`.
+
+    >>> protocol_of({"steps": 300, "ess": 41.5, "digest": "9f", "learning_rate": 0.001}, ["steps", "learning_rate"])
+    {'learning_rate': 0.001, 'steps': 300}
+    """
+    return {
+        name: value
+        for name, value in sorted(params.items())
+        if name in settings or not (isinstance(value, float | Mapping) or "digest" in name)
+    }
+
+
+def _order(condition: Condition) -> tuple[Any, ...]:
+    return (condition.variant, condition.scheme != "complete", condition.scheme, -condition.f)
+
+
+def _usable(run: RunRecord, metric: str) -> Iterator[Score]:
+    if run.status in SCORED:
+        yield from (s for s in run.scores if s.metric == metric and s.status == "ok" and s.value is not None)
+
+
+def _by_key(members: Iterable[RunRecord], metric: str, version: int) -> dict[Key, list[Score]]:
+    found: dict[Key, list[Score]] = defaultdict(list)
+    for run in members:
+        for s in _usable(run, metric):
+            if s.version == version:
+                protocol = protocol_of(s.params, run.spec["metrics"].get(metric, {}))
+                key = (metric, version, s.given, s.target, s.estimator, canonical_json(protocol))
+                found[key].append(s)
+    return dict(found)
+
+
+def _absent(quantities: Iterable[Key]) -> set[Key]:
+    """The quantities of other conditions, for one that has none: with an empty protocol, without those by class."""
+    return {(*key[:5], "{}") for key in quantities if '"class":' not in key[5]}
+
+
+def _row(condition: Condition, key: Key, scores: Sequence[Score], of: int) -> Row:
+    metric, version, given, target, estimator, protocol = key
+    values = [s.value for s in scores if s.value is not None]
+    mean, sd = mean_and_sd(values)
+    return Row(
+        condition=condition,
+        metric=metric,
+        version=version,
+        given=given,
+        target=target,
+        estimator=estimator,
+        protocol=json.loads(protocol),
+        mean=mean,
+        sd=sd,
+        interval=t_interval(values) if sd is not None else (None, None),
+        n=len(scores),
+        of=of,
+        stderr=scores[0].stderr if len(scores) == 1 else None,
+        rows=min((s.n for s in scores), default=0),
+    )
