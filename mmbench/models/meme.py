@@ -12,8 +12,9 @@ Paired rows, direction s -> t (eq. 1 and 6), with z ~ e_s(z|s):
 log p(t) has no parameters and is left out. Estimator (eqs. 7-10): z_0 and K more samples of e_s give log q(t|s) as the
 log-mean-exp of l_k = log d_t(t|z_k); the weight is held constant (stop gradient). The K + 1 samples are exchangeable,
 so the first term may be the paper's w_0 A_0 (`own=one`), the mean of all w_k A_k (`own=all`), or A_k at one k drawn in
-proportion to w_k (`own=drawn`): the same expectation, gradients included, with less variance in this order: one, drawn,
-all. `drawn` differentiates one sample a row and scores the rest without autograd.
+proportion to w_k (`own=drawn`): the same expectation, gradients included. `all` has the least variance. `drawn` lies
+between where the weights are nearly one-hot, as on images, and is the cheapest: one sample a row is differentiated, the
+rest is scored without autograd. (Where weights are spread and c is large, the drawn gradient of log q costs variance.)
 
 With weight c = 1 on log q(t|s) and the weight held constant, the expected gradient of d_t in this direction is zero: it
 learns from the other direction alone. The released code uses c = 10, which trains cross generation directly with
