@@ -8,7 +8,7 @@ expert is the product with that expert.
 
 Joint coherence: z of the prior, all modalities decoded, the fraction in which all classifiers agree. A model without a
 prior over z says what it samples instead, and the score carries that name. A generator that always draws one digit
-agrees with itself, so `params` also hold the share of the commonest answer: 1 is collapse, about 1/C what is wanted.
+agrees with itself, so `details` hold the share of the commonest answer: 1 is collapse, about 1/C what is wanted.
 """
 
 import math
@@ -162,9 +162,13 @@ class ClassifierAccuracy(Metric):
         value, stderr = share(targets == np.bincount(targets).argmax())
         scores = [self.score(value, "majority", stderr=stderr, n=len(targets))]
         for name, judge in self._judges.items():
-            params = {"digest": judge.digest, "classifier": judge.strength, "originals": judge.accuracy}
             value, stderr = share(_joined(self._predicted[name]) == targets)
-            fields = {"target": name, "n": len(targets), "params": params}
+            fields = {
+                "target": name,
+                "n": len(targets),
+                "params": {"classifier": judge.strength},
+                "details": {"digest": judge.digest, "originals": judge.accuracy},
+            }
             scores.append(self.score(value, "classifier", stderr=stderr, **fields))
         return Outcome(tuple(scores))
 
@@ -192,13 +196,12 @@ class JointCoherence(Metric):
         samples = self.settings.samples
         starts = range(0, samples, CHUNK)
         answers = np.concatenate([self._answers(np.arange(at, min(at + CHUNK, samples))) for at in starts], axis=1)
-        params = {
-            "prior": self._context.model.prior().name,
-            "classifier": self.settings.classifier,
-            "commonest": float(np.bincount(answers.ravel()).max() / answers.size),
-        }
         value, stderr = share((answers == answers[0]).all(axis=0))
-        return Outcome((self.score(value, "prior-samples", stderr=stderr, n=samples, params=params),))
+        fields = {
+            "params": {"prior": self._context.model.prior().name, "classifier": self.settings.classifier},
+            "details": {"commonest": float(np.bincount(answers.ravel()).max() / answers.size)},
+        }
+        return Outcome((self.score(value, "prior-samples", stderr=stderr, n=samples, **fields),))
 
     def _answers(self, numbers: np.ndarray) -> np.ndarray:
         """Classes that the classifiers give to the prior samples with these numbers, `[M, len(numbers)]`."""

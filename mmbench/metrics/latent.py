@@ -171,7 +171,7 @@ class LatentAccuracy(Metric):
     def _linear(self, name: str, targets: np.ndarray) -> Score:
         s = self.settings
         params = {"steps": s.steps, "batch_size": s.batch_size, "learning_rate": s.learning_rate}
-        return self._share("linear-sample", name, np.concatenate(self._sampled[name]) == targets, params)
+        return self._share("linear-sample", name, np.concatenate(self._sampled[name]) == targets, params=params)
 
     def _logistic(self, name: str, targets: np.ndarray) -> Score:
         chosen = self._points[name]
@@ -181,18 +181,18 @@ class LatentAccuracy(Metric):
             answers = logistic_answers(*chosen, np.concatenate(self._means[name]))
         except Skipped as reason:
             return self.skipped(str(reason), "logistic-mean", given=name)
-        return self._share("logistic-mean", name, answers == targets, {"points": len(chosen[0])})
+        return self._share("logistic-mean", name, answers == targets, params={"points": len(chosen[0])})
 
     def _input(self, name: str, targets: np.ndarray) -> Score:
         judge = self._judges[name]
         if not isinstance(judge, Classifier):
             return self.skipped(judge, "input", given=name)
-        params = {"digest": judge.digest, "classifier": judge.strength}
-        return self._share("input", name, np.concatenate(self._judged[name]) == targets, params)
+        held = {"params": {"classifier": judge.strength}, "details": {"digest": judge.digest}}
+        return self._share("input", name, np.concatenate(self._judged[name]) == targets, **held)
 
-    def _share(self, estimator: str, name: str, right: np.ndarray, params: dict[str, Any]) -> Score:
+    def _share(self, estimator: str, name: str, right: np.ndarray, **fields: Any) -> Score:
         value, stderr = share(right)
-        return self.score(value, estimator, given=name, stderr=stderr, n=len(right), params=params)
+        return self.score(value, estimator, given=name, stderr=stderr, n=len(right), **fields)
 
 
 def _judge(context: Context, name: str, settings: LatentAccuracySettings) -> Classifier | str:

@@ -6,8 +6,8 @@
 - `conditional-iwae-K`: log p(x_b | x_a) = log of the integral of p(x_b|z) p(z|x_a), for models whose generative prior
   given x_a is known (MEME: e_a), with the proposal q(z | x_b). MEME has no prior p(z), hence no log p(x_S).
 
-Likelihoods are never rescaled. The standard error is over rows; `params` hold the mean effective number of samples and
-the mean jackknife bias: where the effective number is near one, the value lies far below the truth.
+Likelihoods are never rescaled. The standard error is over rows; `details` hold the mean effective number of samples
+and the mean jackknife bias: where the effective number is near one, the value lies far below the truth.
 """
 
 from collections.abc import Callable
@@ -105,9 +105,9 @@ class LogLikelihood(Metric):
         value, bias, effective = (
             torch.cat([getattr(p, key) for p in parts]).cpu().numpy() for key in ("value", "bias", "effective")
         )
-        params = {"ess": float(effective.mean()), "jackknife_bias": float(bias.mean())}
+        details = {"ess": float(effective.mean()), "jackknife_bias": float(bias.mean())}
         stderr = float(value.std(ddof=1) / len(value) ** 0.5) if len(value) > 1 else None
-        return self.score(float(value.mean()), estimator, stderr=stderr, n=len(value), params=params, **names)
+        return self.score(float(value.mean()), estimator, stderr=stderr, n=len(value), details=details, **names)
 
 
 def _marginal(view: View, names: Names, k: int, held: dict[Names, Estimate | str]) -> Estimate:

@@ -42,13 +42,15 @@ COLUMNS = {
     "estimator": "str",
     "status": "str",
     "params": "str",
+    "details": "str",
     "note": "str",
     "version": "int64",
     "paired_only": "bool",
     "settings": "str",
     "data": "str",
 }
-"""Column -> dtype. `params` is JSON text; `settings` a hash of the run's settings, equal for runs set up alike;
+"""Column -> dtype. `params` (what identifies a score) and `details` (what was measured beside its value) are JSON text;
+`settings` is a hash of the run's settings, equal for runs set up alike;
 `data` the status and digest of the dataset's content (`unverified 3f2a`), empty where a run ended before it was read.
 """
 
@@ -124,6 +126,7 @@ def _measured(score: Score) -> dict[str, Any]:
         "n": score.n,
         "estimator": score.estimator,
         "params": canonical_json(score.params),
+        "details": canonical_json(score.details),
         "status": score.status,
         "note": score.note,
     }

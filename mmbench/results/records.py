@@ -25,6 +25,8 @@ class Score:
         n: number of rows (or pairs) behind the value.
         estimator: the protocol or estimator, e.g. `micro`, `iwae-1000`.
         params: JSON values that identify the score further (`{"class": 3}`) or set the protocol.
+        details: JSON values measured beside the value (effective sample size, jackknife bias, digests); no part of what
+            identifies the score.
         status, note: `ok`, or `skipped` with the reason in `note`.
     """
 
@@ -37,6 +39,7 @@ class Score:
     n: int = 0
     estimator: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     status: Literal["ok", "skipped"] = "ok"
     note: str = ""
 

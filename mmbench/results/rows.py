@@ -115,6 +115,7 @@ def _score_row(score: Score) -> ScoreRow:
         target=score.target,
         estimator=score.estimator,
         params=packing.json_object(score.params, f"params of {where}"),
+        details=packing.json_object(score.details, f"details of {where}"),
         value=value,
         stderr=packing.finite(score.stderr, f"the standard error of {where}"),
         n=int(score.n),
@@ -135,6 +136,7 @@ def _score(row: ScoreRow) -> Score:
         n=row.n,
         estimator=row.estimator,
         params=row.params,
+        details=row.details,
         status="skipped" if row.status == "skipped" else "ok",
         note=row.note,
     )

@@ -81,6 +81,7 @@ class ScoreRow(Base):
     target: Mapped[str]
     estimator: Mapped[str]
     params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
     value: Mapped[float | None] = mapped_column(Double)
     stderr: Mapped[float | None] = mapped_column(Double)
     n: Mapped[int]

@@ -96,7 +96,7 @@ def settings_are_described_and_plain(kind: Kind) -> None:
 
 @check
 def scores_are_whole(kind: Kind) -> None:
-    """Own name, finite value or a reason, a named estimator, modalities that exist, JSON parameters, no doubles."""
+    """Own name, finite value or a reason, a named estimator, modalities that exist, JSON values, no doubles."""
     found = _usual(kind)
     names = {spec.name for spec in _dataset().modalities}
     promise(found.scores or found.arrays, "the metric found nothing.")
@@ -110,7 +110,8 @@ def scores_are_whole(kind: Kind) -> None:
             promise(score.estimator and score.n > 0, f"a score of {score.target!r} names no estimator or no rows.")
         else:
             promise(score.note, "a skipped score gives no reason.")
-        keys.add((score.given, score.target, score.estimator, json.dumps(dict(score.params), sort_keys=True)))
+        json.dumps(dict(score.details), allow_nan=False)
+        keys.add(_key(score))
     promise(len(keys) == len(found.scores), "two scores have the same identity.")
     for array in found.arrays:
         promise(array.value.dtype != object, f"array {array.name} holds objects.")
@@ -161,5 +162,6 @@ def without_classes_it_still_answers_or_says_why_not(kind: Kind) -> None:
 
 
 def _key(score: Score) -> tuple[str, ...]:
-    """Identity of a score, without parameters that are themselves measured."""
-    return (score.given, score.target, score.estimator, str(score.params.get("class", "")))
+    """Identity of a score of one metric."""
+    params = json.dumps(dict(score.params), sort_keys=True, allow_nan=False)
+    return (score.given, score.target, score.estimator, params)

@@ -38,6 +38,13 @@ def test_majority_is_the_largest_share(toy, score, value, data):
     assert value(found, estimator="majority") == pytest.approx(largest)
 
 
+def test_another_classifier_of_the_same_strength_judges_the_same_score(toy, score, classifiers):
+    judged = [s for s in score(toy(), {"classifier_accuracy": {}}).scores if s.estimator == "classifier"]
+    held = [classifiers.get(s.target) for s in judged]
+    assert [s.params for s in judged] == [{"classifier": "standard"}] * 2
+    assert [s.details for s in judged] == [{"digest": j.digest, "originals": j.accuracy} for j in held]
+
+
 def test_classes_average_to_micro_by_their_rows_and_to_macro_equally(toy, score, value):
     found = score(toy(scale=0.5), {"cross_coherence": {}})
     classes = [s for s in found.scores if s.estimator == "class" and s.given == "a"]
@@ -63,7 +70,7 @@ def test_joint_coherence_is_the_agreement_on_the_same_prior_samples(toy, score, 
     first, second = classifiers.get("a").predict(z), classifiers.get("b").predict(z)
     (only,) = found.scores
     assert only.value == pytest.approx((first == second).mean())
-    assert only.params["commonest"] == pytest.approx(np.bincount(np.append(first, second)).max() / 1400)
+    assert only.details["commonest"] == pytest.approx(np.bincount(np.append(first, second)).max() / 1400)
     assert (only.n, only.given, only.target, only.params["prior"]) == (700, "", "", "standard")
 
 
@@ -73,7 +80,7 @@ def test_a_collapsed_generator_is_seen_by_its_commonest_answer(toy, score, class
         decoder.weight.data.zero_()
     answers = [classifiers.get(name).predict(torch.zeros(1, 6))[0] for name in "ab"]
     (only,) = score(model, {"joint_coherence": {"samples": 50}}).scores
-    assert (only.value, only.params["commonest"]) == ((1, 1) if answers[0] == answers[1] else (0, 0.5))
+    assert (only.value, only.details["commonest"]) == ((1, 1) if answers[0] == answers[1] else (0, 0.5))
 
 
 @pytest.mark.parametrize("metric", ["cross_coherence", "joint_coherence", "classifier_accuracy"])

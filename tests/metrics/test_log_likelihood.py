@@ -72,7 +72,7 @@ def test_exact_proposals_give_exact_values_with_one_sample():
         exact = ORACLE.log_marginal(pick(*names))
         assert score.value == pytest.approx(float(exact.mean()), abs=1e-9)
         assert score.stderr == pytest.approx(float(exact.std()) / math.sqrt(ROWS))
-        assert (score.estimator, score.n, score.params["ess"]) == ("iwae-1", ROWS, pytest.approx(1))
+        assert (score.estimator, score.n, score.details["ess"]) == ("iwae-1", ROWS, pytest.approx(1))
     for a, b in (("s", "t"), ("t", "s")):
         exact = ORACLE.log_marginal(VALUES) - ORACLE.log_marginal(pick(a))
         assert found[a, b].value == pytest.approx(float(exact.mean()), abs=1e-9)
@@ -89,7 +89,7 @@ def test_rough_proposals_converge_to_the_exact_values(name):
     for a, b in (("s", "t"), ("t", "s")):
         exact = float((ORACLE.log_marginal(VALUES) - ORACLE.log_marginal(pick(a))).mean())
         assert found[a, b].value == pytest.approx(exact, abs=0.02)
-        assert abs(found[a, b].params["jackknife_bias"]) < 0.01
+        assert abs(found[a, b].details["jackknife_bias"]) < 0.01
 
 
 @pytest.mark.statistical

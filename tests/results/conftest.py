@@ -27,7 +27,7 @@ SPEC = {
 SCORES = (
     Score("cross_coherence", 1, "handwritten", "street", 0.5, 0.025, 400, "micro"),
     Score("cross_coherence", 1, "handwritten", "street", 0.25, 0.05, 75, "class", {"class": 3}),
-    Score("log_likelihood", 1, "", "street", -1234.5, None, 400, "iwae-100", {"K": 100, "ess": 2.5}),
+    Score("log_likelihood", 1, "", "street", -1234.5, None, 400, "iwae-100", {"K": 100}, {"ess": 2.5}),
     Score("relatedness", 1, "", "", None, note="no density", status="skipped"),
 )
 CURVES = (

@@ -17,7 +17,7 @@ Make = Callable[..., RunRecord]
 
 REQUIRED = [
     *("run", "model", "preset", "dataset", "scheme", "f", "seed", "metric", "given", "target", "value", "stderr", "n"),
-    *("estimator", "status", "params", "note", "version"),
+    *("estimator", "status", "params", "details", "note", "version"),
 ]
 
 
@@ -56,11 +56,17 @@ def test_a_score_is_a_row(records: list[RunRecord]) -> None:
         "estimator": "class",
         "status": "ok",
         "params": '{"class":3}',
+        "details": "{}",
         "note": "",
         "version": 1,
         "paired_only": False,
         "data": "embedded d1",
     }
+
+
+def test_what_was_measured_beside_a_value_has_its_own_column(records: list[RunRecord]) -> None:
+    (row,) = scores_frame(records).query("metric == 'log_likelihood'").to_dict(orient="records")
+    assert (row["params"], row["details"]) == ('{"K":100}', '{"ess":2.5}')
 
 
 def test_a_skipped_score_says_why(records: list[RunRecord]) -> None:

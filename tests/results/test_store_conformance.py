@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 
 from mmbench.errors import InvalidSetting, StoreError, UnknownName
 from mmbench.results.records import ArrayRecord, Curve, RunRecord, Score
+from mmbench.results.rows import score_key
 from mmbench.results.store import Store
 
 Make = Callable[..., RunRecord]
@@ -148,6 +149,14 @@ class TestRefusedValues:
             ({"scores": (Score("m", 1, "", "", 0.5, float("nan")),)}, r"the standard error of score m .* is nan"),
             ({"scores": (Score("m", 1, "", "", None),)}, "needs a value, or the status 'skipped'"),
             ({"scores": (Score("m", 1, "", "", 0.5),) * 2}, "2 scores of one record are the same"),
+            (
+                {"scores": (Score("m", 1, "", "", 0.5), Score("m", 1, "", "", 0.5, details={"ess": 2.0}))},
+                "2 scores of one record are the same",
+            ),
+            (
+                {"scores": (Score("m", 1, "", "", 0.5, details={"ess": float("nan")}),)},
+                r"details of score m .*\.ess is nan",
+            ),
             ({"arrays": (ArrayRecord("m", "a", np.array([None])),)}, "array of Python objects"),
             ({"arrays": (ArrayRecord("m", "a", np.zeros(1)),) * 2}, "2 arrays of one record are the same"),
             ({"curves": (Curve("c", np.arange(2), np.zeros(3)),)}, "2 steps and 3 values"),
@@ -186,6 +195,15 @@ class TestAddResults:
         store.add_results("x", [new])
         assert store.get("x").scores == (*old[1:], new)
         assert store.get("y").scores == tuple(old)
+
+    def test_details_are_no_part_of_the_key(self, store: Store, make_record: Make) -> None:
+        old = Score("c", 1, "a", "b", 0.1, 0.01, 10, "iwae-100", {"K": 100}, {"ess": 41.5, "digest": "9f"})
+        again = replace(old, value=0.1000001, details={"ess": 41.6, "digest": "a0"})
+        other = replace(old, params={"K": 10})
+        assert score_key(old) == score_key(again) != score_key(other)
+        store.add(make_record("x", scores=(old, other)))
+        store.add_results("x", [again])
+        assert store.get("x").scores == (other, again)
 
     def test_a_skip_gives_way_to_any_score_of_its_metric(self, store: Store, make_record: Make) -> None:
         skips = [Score("m", version, "", "", None, status="skipped", note="why") for version in (1, 2)]

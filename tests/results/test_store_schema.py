@@ -112,7 +112,7 @@ def test_stores_of_every_schema_can_be_opened(tmp_path: Path, revision: str) -> 
     assert (run.timings, run.created) == ({"train_s": 1.5}, datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC))
     assert run.scores == (
         Score("joint_coherence", 1, "", "", None, status="skipped", note="no prior"),
-        Score("cross_coherence", 1, "a", "b", 0.75, None, 8, "micro"),
+        Score("cross_coherence", 1, "a", "b", 0.75, None, 8, "micro", {}, {"ess": 7.5}),
     )
     assert [(curve.name, curve.steps.tolist(), str(curve.values)) for curve in run.curves] == [
         ("loss", [1, 1 << 40], "[0.1 nan]")

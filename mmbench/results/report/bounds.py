@@ -30,8 +30,8 @@ def judges_differ(desk: Desk) -> str:
     digests: dict[str, set[str]] = {}
     for run in desk.done():
         for s in run.scores:
-            if s.estimator == "classifier" and "digest" in s.params:
-                digests.setdefault(s.target, set()).add(str(s.params["digest"]))
+            if s.estimator == "classifier" and "digest" in s.details:
+                digests.setdefault(s.target, set()).add(str(s.details["digest"]))
     several = [f"{len(found)} for {target}" for target, found in sorted(digests.items()) if len(found) > 1]
     return f"Runs were judged by different classifiers ({', '.join(several)})." if several else ""
 

@@ -1,8 +1,7 @@
 """From scores to rows: mean, standard deviation and `n of N` over the seeds of one condition.
 
 Scores meet in a row only when metric, version, estimator and protocol agree. The protocol is what a score's `params`
-say beside measured numbers and digests: the class, the number of steps, the stand-in for a prior. Of each metric the
-newest version in the group is used.
+say: the class, the number of steps, the stand-in for a prior. Of each metric the newest version in the group is used.
 """
 
 import json
@@ -17,7 +16,7 @@ from mmbench.results.records import RunRecord, Score
 from mmbench.results.report.groups import Condition, of_seeds
 from mmbench.results.statistics import t_interval
 
-__all__ = ["Row", "mean_and_sd", "protocol_of", "rows_of"]
+__all__ = ["Row", "mean_and_sd", "rows_of"]
 
 SCORED = ("done",)
 PLANNED = ("done", "interrupted", "failed", "diverged")
@@ -86,19 +85,6 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
-def protocol_of(params: Mapping[str, Any], settings: Iterable[str] = ()) -> dict[str, Any]:
-    """What of a score's params says how it was made; floats are measured unless they are named `settings`.
-
-    >>> protocol_of({"steps": 300, "ess": 41.5, "digest": "9f", "learning_rate": 0.001}, ["steps", "learning_rate"])
-    {'learning_rate': 0.001, 'steps': 300}
-    """
-    return {
-        name: value
-        for name, value in sorted(params.items())
-        if name in settings or not (isinstance(value, float | Mapping) or "digest" in name)
-    }
-
-
 def _order(condition: Condition) -> tuple[Any, ...]:
     return (condition.variant, condition.scheme != "complete", condition.scheme, -condition.f)
 
@@ -113,8 +99,7 @@ def _by_key(members: Iterable[RunRecord], metric: str, version: int) -> dict[Key
     for run in members:
         for s in _usable(run, metric):
             if s.version == version:
-                protocol = protocol_of(s.params, run.spec["metrics"].get(metric, {}))
-                key = (metric, version, s.given, s.target, s.estimator, canonical_json(protocol))
+                key = (metric, version, s.given, s.target, s.estimator, canonical_json(s.params))
                 found[key].append(s)
     return dict(found)
 

@@ -23,14 +23,14 @@ def fill(store: Store) -> None:
     """A run with everything, a superseded one, a diverged one, and a score that was evaluated again."""
     store.add(_run("golden-1", "interrupted", error="stopped by Ctrl-C at step 7."))
     scores = (
-        Score("cross_coherence", 1, "a", "b", 0.5, 0.25, 4, "micro"),
+        Score("cross_coherence", 1, "a", "b", 0.5, 0.25, 4, "micro", {}, {"ess": 2.5}),
         Score("joint_coherence", 1, "", "", None, status="skipped", note="no prior"),
     )
     curve = Curve("loss", np.array([1, 1 << 40]), np.array([0.1, np.nan]))
     array = ArrayRecord("samples", "joint/a", np.array([[1, 255]], np.uint8), {"target": "a"})
     store.add(_run("golden-2", "done", scores=scores, curves=(curve,), arrays=(array,)))
     store.add(_run("golden-3", "diverged", fit_key="0f", error="training diverged at step 2."))
-    store.add_results("golden-2", [Score("cross_coherence", 1, "a", "b", 0.75, None, 8, "micro")])
+    store.add_results("golden-2", [Score("cross_coherence", 1, "a", "b", 0.75, None, 8, "micro", {}, {"ess": 7.5})])
 
 
 def _run(run_id: str, status: str, *, fit_key: str = "0e", **parts: object) -> RunRecord:

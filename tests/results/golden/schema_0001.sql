@@ -54,6 +54,7 @@ CREATE TABLE scores (
 	target VARCHAR NOT NULL, 
 	estimator VARCHAR NOT NULL, 
 	params JSON NOT NULL, 
+	details JSON NOT NULL, 
 	value DOUBLE, 
 	stderr DOUBLE, 
 	n INTEGER NOT NULL, 
@@ -63,9 +64,9 @@ CREATE TABLE scores (
 	CONSTRAINT pk_scores PRIMARY KEY (number), 
 	CONSTRAINT fk_scores_run_runs FOREIGN KEY(run) REFERENCES runs (number) ON DELETE CASCADE
 );
-INSERT INTO "scores" VALUES(1,2,'73f2a711821d583b','cross_coherence',1,'a','b','micro','{}',0.5,0.25,4,'ok','',1);
-INSERT INTO "scores" VALUES(2,2,'9f06f191a1422283','joint_coherence',1,'','','','{}',NULL,NULL,0,'skipped','no prior',0);
-INSERT INTO "scores" VALUES(3,2,'73f2a711821d583b','cross_coherence',1,'a','b','micro','{}',0.75,NULL,8,'ok','',0);
+INSERT INTO "scores" VALUES(1,2,'73f2a711821d583b','cross_coherence',1,'a','b','micro','{}','{"ess": 2.5}',0.5,0.25,4,'ok','',1);
+INSERT INTO "scores" VALUES(2,2,'9f06f191a1422283','joint_coherence',1,'','','','{}','{}',NULL,NULL,0,'skipped','no prior',0);
+INSERT INTO "scores" VALUES(3,2,'73f2a711821d583b','cross_coherence',1,'a','b','micro','{}','{"ess": 7.5}',0.75,NULL,8,'ok','',0);
 CREATE INDEX ix_runs_fit_key ON runs (fit_key);
 CREATE UNIQUE INDEX one_current_run ON runs (fit_key) WHERE superseded IS 0;
 CREATE INDEX ix_scores_metric ON scores (metric);

@@ -52,6 +52,7 @@ class Made:
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: SHARED)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     digest: str = "d1e5"
+    judge: str = "aa"
     paired_only: bool = False
     arrays: bool = True
     skipped: str = ""
@@ -104,8 +105,8 @@ def scores(made: Made) -> tuple[Score, ...]:
     a, b = NAMES[made.dataset]
     judge = {"classifier": "standard"}
     found = [
-        Score("classifier_accuracy", 1, "", a, 0.98, 0.007, 359, "classifier", {**judge, "digest": "aa"}),
-        Score("classifier_accuracy", 1, "", b, 0.93, 0.01, 359, "classifier", {**judge, "digest": "bb"}),
+        Score("classifier_accuracy", 1, "", a, 0.98, 0.007, 359, "classifier", judge, {"digest": made.judge}),
+        Score("classifier_accuracy", 1, "", b, 0.93, 0.01, 359, "classifier", judge, {"digest": "bb"}),
         Score("classifier_accuracy", 1, "", "", 0.11, 0.01, 359, "majority"),
         Score("joint_coherence", 1, "", "", made.coherence / 2, 0.005, 10_000, "prior-samples", {"prior": "N(0, I)"}),
     ]
@@ -122,11 +123,11 @@ def scores(made: Made) -> tuple[Score, ...]:
         found.append(Score("latent_accuracy", 1, name, "", value + 0.02, 0.02, 359, "logistic-mean"))
         found.append(Score("latent_accuracy", 1, name, "", 0.97, 0.01, 359, "input", judge))
     if made.skipped:
-        found.append(Score("relatedness", 1, a, b, None, None, 0, "", {}, "skipped", made.skipped))
+        found.append(Score("relatedness", 1, a, b, None, None, 0, "", status="skipped", note=made.skipped))
     else:
         found.append(Score("relatedness", 1, a, b, made.coherence + 0.2, None, 500, "auroc", {"minibatch": 128}))
-    ess = {"ess": 40.0 + made.seed, "jackknife_bias": 0.1}
-    found.append(Score("log_likelihood", 1, a, a, -100.5 - made.seed, 0.3, 359, "iwae-100", ess))
+    beside = {"ess": 40.0 + made.seed, "jackknife_bias": 0.1}
+    found.append(Score("log_likelihood", 1, a, a, -100.5 - made.seed, 0.3, 359, "iwae-100", {}, beside))
     return tuple(found)
 
 

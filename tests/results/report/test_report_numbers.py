@@ -11,7 +11,10 @@ import pytest
 
 from mmbench.results.frame import scores_frame
 from mmbench.results.records import RunRecord, Score
+from mmbench.results.report.bounds import judges_differ
 from mmbench.results.report.curves import lines_of
+from mmbench.results.report.desk import Desk
+from mmbench.results.report.groups import groups_of
 from mmbench.results.report.summaries import mean_and_sd, rows_of
 from mmbench.results.statistics import over_seeds
 from mmbench.results.store import Store
@@ -92,13 +95,27 @@ def test_mean_and_sd_are_exact_where_sums_are_ill_conditioned() -> None:
 
 def test_protocols_are_never_averaged_together(make: Callable[..., RunRecord]) -> None:
     def scored(seed: int, steps: int) -> RunRecord:
-        score = Score("latent_accuracy", 1, "street", "", 0.5, None, 10, "linear-sample", {"steps": steps, "ess": 1.5})
+        score = Score("latent_accuracy", 1, "street", "", 0.5, None, 10, "linear-sample", {"steps": steps, "rate": 0.1})
         return RunRecord(**{**vars(make(seed=seed)), "scores": (score,)})
 
     found = rows_of([scored(0, 300), scored(1, 3000)], "latent_accuracy")
     assert sorted((row.protocol["steps"], row.n) for row in found) == [(300, 1), (3000, 1)]
-    assert all(row.protocol.keys() == {"steps"} for row in found)
-    assert sorted(line.note for line in lines_of(found)) == ["steps 300", "steps 3000"]
+    assert all(row.protocol.keys() == {"steps", "rate"} for row in found)
+    assert sorted(line.note for line in lines_of(found)) == ["rate 0.1, steps 300", "rate 0.1, steps 3000"]
+
+
+def test_what_was_measured_beside_a_score_parts_no_rows(make: Callable[..., RunRecord]) -> None:
+    (row,) = rows_of([make(seed=0), make(seed=1)], "log_likelihood")  # their effective sample sizes are 40 and 41
+    assert (row.n, row.protocol) == (2, {})
+
+
+def test_runs_judged_by_different_classifiers_are_named(
+    make: Callable[..., RunRecord], filled: Path, tmp_path: Path
+) -> None:
+    alike, apart = ([make(seed=0), make(seed=1, judge=judge)] for judge in ("aa", "cc"))
+    with Store.open_readonly(filled) as store:
+        warnings = [judges_differ(Desk(store, tmp_path, *groups_of(runs), [])) for runs in (alike, apart)]
+    assert warnings == ["", "Runs were judged by different classifiers (2 for handwritten)."]
 
 
 def test_only_the_newest_version_of_a_metric_is_used(make: Callable[..., RunRecord]) -> None:

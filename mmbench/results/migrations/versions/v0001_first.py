@@ -47,6 +47,7 @@ def _make_scores() -> None:
         sa.Column("target", sa.String, nullable=False),
         sa.Column("estimator", sa.String, nullable=False),
         sa.Column("params", sa.JSON, nullable=False),
+        sa.Column("details", sa.JSON, nullable=False),
         sa.Column("value", sa.Double, nullable=True),
         sa.Column("stderr", sa.Double, nullable=True),
         sa.Column("n", sa.Integer, nullable=False),
