@@ -1,0 +1,46 @@
+# Every target makes the virtual environment when it is missing or older than pyproject.toml.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# Tests on real data run where the files are; elsewhere they are skipped with that reason.
+ifeq ($(origin MMBENCH_DATA),undefined)
+ifneq ($(wildcard ../shared/data),)
+export MMBENCH_DATA := $(abspath ../shared/data)
+endif
+endif
+
+.PHONY: help venv demo test check bench clean
+
+help:
+	@echo "make demo    train MEME, MVAE and MMVAE on the embedded digits and write a report"
+	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options)"
+	@echo "make check   lint, format, types, and every command of the documentation"
+	@echo "make bench   measure training pairs per second of every model"
+	@echo "make clean   remove what the other targets made"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python scripts/demo.py $(DEMO)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q $(PYTEST)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/check_docs.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/throughput.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache demo-results

@@ -1,0 +1,372 @@
+"""The command line: parse, call one function, print.
+
+Heavy imports stand inside the commands, so that `mmbench --help` answers at once. An `MMBenchError` is one sentence on
+standard error and exit code 2, an interruption exit code 130, a run that diverged exit code 1.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from mmbench import printing
+from mmbench.errors import InvalidSetting, MMBenchError
+
+if TYPE_CHECKING:
+    from mmbench.config import RunSpec
+    from mmbench.results.records import RunRecord
+    from mmbench.results.store import Store
+    from mmbench.run import RunOptions
+
+__all__ = ["main"]
+
+DEFAULT_STORE = "mmbench-results/results.db"
+DEFAULT_REPORT = "mmbench-results/report"
+
+
+class _Commands(click.Group):
+    """A group whose `main` turns every expected error into one sentence and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except click.exceptions.NoArgsIsHelpError as error:
+            code = _complain(error.format_message(), prefix="")
+        except click.ClickException as error:
+            code = _complain(error.format_message())
+        except MMBenchError as error:
+            code = _complain(str(error))
+        except (click.Abort, KeyboardInterrupt):
+            code = _complain(
+                "interrupted; a run goes on from its last checkpoint when the same command is given again.", code=130
+            )
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that stops early (`| head`) has seen enough, which is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+            return 0
+        return result
+
+
+def _complain(sentence: str, *, prefix: str = "mmbench: ", code: int = 2) -> int:
+    click.echo(prefix + sentence, err=True)
+    return code
+
+
+# Options that several commands share ----------------------------------------------------------------------------------
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _options(*options: Decorator) -> Decorator:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+store_option = click.option(
+    "--store",
+    default=DEFAULT_STORE,
+    envvar="MMBENCH_STORE",
+    show_envvar=True,
+    help="The results store: a file, or a database URL.",
+)
+root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="MMBENCH_DATA",
+    show_envvar=True,
+    show_default="none",
+    help="Folder of downloaded data sets.",
+)
+metrics_option = click.option(
+    "--metrics", show_default="all default ones", help="Metrics, comma-separated; `none` for none."
+)
+set_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    show_default="none",
+    help="A setting by its dotted name, e.g. model.k=30; may be repeated.",
+)
+machine_options = _options(
+    click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute."),
+    click.option("--threads", type=int, show_default="torch's choice", help="CPU threads."),
+    root_option,
+    store_option,
+    click.option("--quiet", is_flag=True, show_default="off", help="No progress on standard error."),
+)
+spec_options = _options(
+    click.option("--model", default="meme", help="Model; `mmbench list models`."),
+    click.option("--preset", default="common", help="The model's preset: common, source, or one of its own."),
+    click.option("--dataset", default="digits", help="Dataset; `mmbench list datasets`."),
+    click.option("--scheme", default="complete", help="Observation scheme; `mmbench list schemes`."),
+    click.option("--f", default=1.0, type=float, help="Fraction of the training rows that stay complete, in (0, 1]."),
+    click.option("--seed", default=0, type=int, help="The one seed of the run."),
+    click.option("--paired-only", is_flag=True, show_default="off", help="Train on the complete rows alone."),
+    click.option("--alternate", is_flag=True, show_default="off", help="One observation pattern a step, in turn."),
+    click.option("--steps", type=int, show_default="as the preset", help="Optimiser steps."),
+    click.option("--epochs", type=int, show_default="as the preset", help="Epochs, instead of steps."),
+    metrics_option,
+    set_option,
+)
+SPEC_NAMES = (
+    "model", "preset", "dataset", "scheme", "f", "seed",
+    "paired_only", "alternate", "steps", "epochs", "metrics", "sets",
+)  # fmt: skip
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"show_default": True, "help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(package_name="mmbench", message="%(prog)s %(version)s")
+def main() -> None:
+    """Train multimodal VAEs under partial observation, measure them, and draw the figures.
+
+    A run is decided by its spec: model, preset, dataset, scheme, fraction and seed. The same spec is trained once; its
+    scores stand in the store, from which the report is drawn.
+    """
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+@main.command()
+@spec_options
+@click.option(
+    "--spec", "spec_file", type=click.File("r"), show_default="none", help="A spec as --dry-run prints it; - for stdin."
+)
+@click.option("--dry-run", is_flag=True, show_default="off", help="Print the complete resolved spec as JSON and stop.")
+@click.option("--force", is_flag=True, show_default="off", help="Train anew and supersede the run that is there.")
+@click.option("--retry", is_flag=True, show_default="off", help="Train again what failed or diverged.")
+@machine_options
+def run(**given: Any) -> None:
+    """Train a model, score it, store the result.
+
+    A spec that is in the store already is shown, not trained again. --dry-run prints every setting that --set reaches.
+    """
+    spec = _spec(given)
+    if given["dry_run"]:
+        click.echo(json.dumps(spec.to_dict(), indent=2))
+        return
+    from mmbench.run import run as train
+
+    _show_result(train(spec, lambda: _open(given["store"], create=True), _run_options(given)), given["store"])
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@metrics_option
+@set_option
+@machine_options
+def evaluate(run_id: str, **given: Any) -> None:
+    """Add scores to a trained run.
+
+    Nothing is trained. RUN is the run's name or a unique beginning of it.
+    """
+    from mmbench.run import evaluate_run
+
+    metrics, sets = _metric_names(given["metrics"]), _pairs(given["sets"])
+    with _open(given["store"]) as store:
+        record = evaluate_run(run_id, store, metrics, sets=sets, options=_run_options(given))
+    _show_result(record, given["store"])
+
+
+@main.command()
+@click.option(
+    "--out", default=DEFAULT_REPORT, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
+)
+@store_option
+def report(out: Path, store: str) -> None:
+    """Draw figures, tables and a page from a store."""
+    from mmbench.results.report import write
+
+    with _open(store, read_only=True) as opened:
+        click.echo(str(write(opened, out)))
+
+
+@main.command(name="list")
+@click.argument("kind", type=click.Choice(["models", "datasets", "schemes", "metrics"]))
+def list_(kind: str) -> None:
+    """List what is there to run."""
+    from mmbench import listing
+
+    click.echo(printing.table(*listing.rows(kind)))
+
+
+@main.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--all", "superseded", is_flag=True, show_default="off", help="List superseded runs too.")
+@store_option
+def show(run_id: str | None, superseded: bool, store: str) -> None:
+    """Show a run whole, or list all runs."""
+    with _open(store, read_only=True) as opened:
+        if run_id is None:
+            click.echo(printing.runs_table(opened.runs(include_superseded=superseded)))
+        else:
+            click.echo(printing.run_text(opened.get(run_id)))
+
+
+@main.command()
+@click.option(
+    "--format", "format_", default="csv", type=click.Choice(["csv", "json"]), help="One row or object a score."
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), show_default="standard output", help="File.")
+@store_option
+def export(format_: str, out: Path | None, store: str) -> None:
+    """Write every score of the store."""
+    from mmbench.results.frame import scores_frame, to_csv, to_json
+
+    with _open(store, read_only=True) as opened:
+        frame = scores_frame(opened)
+    text = to_csv(frame) if format_ == "csv" else to_json(frame)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        _write(out, text)
+
+
+@main.group()
+def data() -> None:
+    """List, download and check data sets."""
+
+
+@data.command(name="list")
+@root_option
+def data_list(data_root: Path | None) -> None:
+    """List the data sets and the state of their files."""
+    from mmbench import listing
+
+    click.echo(printing.table(*listing.dataset_rows(data_root)))
+
+
+@data.command()
+@click.argument("dataset")
+@root_option
+def fetch(dataset: str, data_root: Path | None) -> None:
+    """Download the published files of a data set and check them."""
+    from mmbench.datasets import DATASETS
+
+    component = DATASETS[dataset]
+    if data_root is None:
+        raise InvalidSetting("where to put the files is not said: give --data-root FOLDER or set MMBENCH_DATA.")
+    click.echo(component.fetch(data_root))
+
+
+@data.command()
+@click.argument("dataset")
+@root_option
+def verify(dataset: str, data_root: Path | None) -> None:
+    """Check the files of a data set: published, well formed but other, or broken."""
+    from mmbench.datasets import DATASETS
+
+    click.echo(DATASETS[dataset].verify(data_root))
+
+
+@data.command()
+@root_option
+def path(data_root: Path | None) -> None:
+    """Print the folder that data sets are read from."""
+    if data_root is None:
+        raise InvalidSetting("no data folder is set: give --data-root FOLDER or set MMBENCH_DATA.")
+    click.echo(str(data_root.absolute()))
+
+
+# From options to values -----------------------------------------------------------------------------------------------
+def _spec(given: Mapping[str, Any]) -> "RunSpec":
+    from mmbench.run import Request, read_spec, resolve
+
+    if given["spec_file"] is not None:
+        context = click.get_current_context()
+        options = [p for p in context.command.params if p.name in SPEC_NAMES]
+        typed = [p for p in options if context.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
+        if typed:
+            raise InvalidSetting(f"--spec holds the whole run; leave out {typed[0].opts[0]}.")
+        return read_spec(_json(given["spec_file"]))
+    values = {name: given[name] for name in SPEC_NAMES}
+    values |= {"metrics": _metric_names(given["metrics"]), "sets": _pairs(given["sets"])}
+    values["schedule"] = "alternate" if values.pop("alternate") else None
+    return resolve(Request(**values))
+
+
+def _run_options(given: Mapping[str, Any]) -> "RunOptions":
+    from mmbench.run import RunOptions
+
+    return RunOptions(
+        device=given["device"],
+        threads=given["threads"],
+        data_root=given["data_root"],
+        force=given.get("force", False),
+        retry=given.get("retry", False),
+        quiet=given["quiet"],
+        say=_say,
+    )
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _metric_names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return () if text == "none" else tuple(name.strip() for name in text.split(","))
+
+
+def _pairs(sets: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidSetting(f"--set needs KEY=VALUE, e.g. model.k=30, got {text!r}.")
+        if key in pairs:
+            raise InvalidSetting(f"--set {key} is given twice; keep one.")
+        pairs[key] = value
+    return pairs
+
+
+def _json(file: IO[str]) -> Mapping[str, Any]:
+    try:
+        value = json.load(file)
+    except ValueError as error:
+        raise InvalidSetting(f"{file.name} is not JSON ({error}); `mmbench run --dry-run` prints a spec.") from error
+    if not isinstance(value, dict):
+        raise InvalidSetting(f"{file.name} holds no run spec; `mmbench run --dry-run` prints one.")
+    return value
+
+
+def _open(store: str, *, create: bool = False, read_only: bool = False) -> "Store":
+    from mmbench.results.store import Store
+
+    return Store.open_readonly(store) if read_only else Store.open(store, create=create)
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidSetting(f"cannot write {out}: {error.strerror}; name another file with --out.") from error
+    click.echo(str(out))
+
+
+def _show_result(record: "RunRecord", store: str) -> None:
+    from mmbench.results.location import locate
+
+    click.echo(printing.run_heading(record))
+    click.echo("\n" + printing.scores_table(record.scores))
+    click.echo(f"\nstore: {locate(store).name}")
+    if record.status != "done":
+        sys.exit(1)

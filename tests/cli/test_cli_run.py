@@ -1,0 +1,103 @@
+"""`run` end to end on the digits, small: whole outputs, the second time, a spec there and back, evaluate, report."""
+
+import json
+import re
+
+import pytest
+
+QUICK = ("run", "--model", "mvae", "--steps", "3", "--threads", "1", "--quiet")
+TIMES = re.compile(r"\(3 steps in \d+ s, \d+ pairs/s\)")
+
+SHOWN = """\
+run {id}: done (3 steps in T s, P pairs/s)
+mvae (common) on digits, split f=0.5, seed 4
+model settings: beta=1, anneal=0, subsets=1
+
+no scores
+
+store: {store}
+"""
+
+
+def without_times(text: str) -> str:
+    return TIMES.sub("(3 steps in T s, P pairs/s)", text)
+
+
+def test_run_then_the_same_again(invoke, tmp_path):
+    store = tmp_path / "results.db"
+    command = (*QUICK, "--scheme", "split", "--f", 0.5, "--seed", 4, "--metrics", "none", "--store", store)
+    first = invoke(*command)
+    assert first.exit_code == 0, first.stderr
+    run_id = re.match(r"run (mvae-digits-split-0\.5-s4-[0-9a-f]+): done", first.stdout)[1]
+    assert without_times(first.stdout) == SHOWN.format(id=run_id, store=store)
+    assert first.stderr == ""
+    again = invoke(*command)
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert again.stderr == f"run {run_id} is there already; --force trains it anew.\n"
+    forced = invoke(*command, "--force")
+    assert f"run {run_id}-2: done" in forced.stdout
+    listed = invoke("show", "--store", store).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["run", f"{run_id}-2"]
+    assert len(invoke("show", "--all", "--store", store).stdout.splitlines()) == 3
+
+
+def test_dry_run_prints_a_spec_that_run_takes_back(invoke, tmp_path):
+    store, path = tmp_path / "results.db", tmp_path / "spec.json"
+    asked = (*QUICK, "--set", "model.beta=0.5", "--metrics", "none")
+    printed = invoke(*asked, "--dry-run")
+    path.write_text(printed.stdout)
+    assert not store.exists()
+    spec = json.loads(printed.stdout)
+    assert (spec["model"], spec["settings"]["model"]["beta"], spec["settings"]["train"]["steps"]) == ("mvae", 0.5, 3)
+    assert invoke("run", "--spec", path, "--dry-run").stdout == printed.stdout
+    assert invoke("run", "--spec", path, "--quiet", "--store", store).exit_code == 0
+    again = invoke(*asked, "--store", store)
+    assert "is there already" in again.stderr
+
+
+def test_scores_are_added_without_training(invoke, tmp_path):
+    store = tmp_path / "results.db"
+    assert invoke(*QUICK, "--metrics", "none", "--store", store).exit_code == 0
+    result = invoke("evaluate", "mvae", "--metrics", "cross_coherence", "--quiet", "--store", store)
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith("cross_coherence")]
+    assert {tuple(row[1:3]) for row in rows} == {("handwritten", "street"), ("street", "handwritten")}
+    report = invoke("report", "--out", tmp_path / "report", "--store", store)
+    assert (report.exit_code, report.stdout) == (0, f"{tmp_path / 'report' / 'index.html'}\n")
+    assert (tmp_path / "report" / "index.html").read_text().lower().startswith("<!doctype html>")
+
+
+def test_a_diverged_run_is_recorded_and_exits_with_1(invoke, tmp_path):
+    store = tmp_path / "results.db"
+    wild = ("run", "--model", "mvae", "--steps", 20, "--set", "train.lr=1e30", "--metrics", "none", "--quiet")
+    result = invoke(*wild, "--store", store)
+    assert result.exit_code == 1
+    assert ": diverged" in result.stdout.splitlines()[0]
+    assert "training diverged at step" in result.stdout
+    again = invoke(*wild, "--store", store)
+    assert again.exit_code == 1
+    assert "--retry" in again.stderr
+    refused = invoke("evaluate", "mvae", "--store", store)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "has no final weights, it is diverged" in refused.stderr
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK torn in the middle"])
+def test_evaluate_refuses_weights_that_are_absent_or_torn(invoke, tmp_path, content):
+    store = tmp_path / "results.db"
+    assert invoke(*QUICK, "--metrics", "none", "--store", store).exit_code == 0
+    (weights,) = tmp_path.glob("runs/*/model.pt")
+    weights.unlink()
+    if content is not None:
+        weights.write_bytes(content)
+    refused = invoke("evaluate", "mvae", "--store", store)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert str(weights) in refused.stderr
+    assert "--force" in refused.stderr
+
+
+@pytest.mark.parametrize("alternate", [False, True])
+def test_alternate_is_a_setting_of_the_loader(invoke, alternate):
+    flags = ["--alternate"] if alternate else []
+    spec = json.loads(invoke("run", "--dry-run", "--scheme", "split", "--f", 0.5, *flags).stdout)
+    assert spec["settings"]["loader"]["schedule"] == ("alternate" if alternate else "mixed")
