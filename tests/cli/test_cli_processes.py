@@ -1,4 +1,4 @@
-"""Processes: Ctrl-C is recorded and resumable, and two processes at one spec end with one run."""
+"""Ctrl-C is recorded and resumable, two processes at one spec end with one run, a full disk loses nothing."""
 
 import signal
 import subprocess
@@ -41,6 +41,23 @@ def test_two_processes_at_one_spec_train_it_once(command, tmp_path):
     assert sum("is there already" in err for _, err in ended) == 1
     with Store.open_readonly(store) as opened:
         assert [run.status for run in opened.runs(include_superseded=True)] == ["done"]
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on_later(command, tmp_path):
+    """A limit on the size of files stands for the full disk: the store fits below it, a checkpoint does not."""
+    store = tmp_path / "results.db"
+    Store.open(store).close()
+    arguments = [*command, *RUN, "--quiet", "--steps", "30", "--store", str(store)]
+    limited = ["bash", "-c", 'ulimit -f 3000 && exec "$@"', "bash", *arguments]
+    full = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=300)
+    assert (full.returncode, full.stdout) == (2, ""), full.stderr
+    assert full.stderr.startswith("mmbench: ")
+    assert full.stderr.count("\n") == 1
+    assert "full" in full.stderr
+    with Store.open_readonly(store) as opened:
+        assert opened.runs() == []
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def _wait_for(condition, seconds: float = 120.0) -> None:
