@@ -17,15 +17,21 @@ from mmbench.models.architecture import Architecture
 from mmbench.registry import Registry
 
 __all__ = [
+    "COLOUR",
+    "GREY",
     "NETWORKS",
     "Coder",
     "Encoder",
     "ScaleHead",
     "build",
     "channels_last",
+    "colour_decoder",
     "linear_as_convolution",
     "require_shape",
 ]
+
+
+GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,16 @@ def require_shape(name: str, spec: ModalitySpec, shapes: tuple[tuple[int, ...], 
 def channels_last(module: nn.Module) -> nn.Module:
     """Hold convolution weights with channels last: the same numbers, decoded 2.3 times as fast on a CPU."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def colour_decoder(latent_dim: int) -> nn.Sequential:
+    """z `[N, D]` to raw 3x32x32 outputs by 4x4 transposed convolutions 128-64-32-3 (Table 8b, the released code)."""
+    return nn.Sequential(
+        *(linear_as_convolution(latent_dim, 128 * 16, fan_in=128 * 16), nn.Unflatten(1, (128, 4, 4)), nn.ReLU()),
+        *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU()),
+        *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU()),
+        nn.ConvTranspose2d(32, 3, 4, 2, 1),
+    )
 
 
 def linear_as_convolution(inputs: int, outputs: int, *, fan_in: int) -> nn.Linear:

@@ -8,17 +8,17 @@ from torch import nn
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.networks.base import (
+    COLOUR,
+    GREY,
     NETWORKS,
     Coder,
     Encoder,
     channels_last,
-    linear_as_convolution,
+    colour_decoder,
     require_shape,
 )
 
 __all__ = ["paper"]
-
-GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
 @NETWORKS.register("paper")
@@ -41,10 +41,5 @@ def _convolutional(arch: Architecture) -> Coder:
         *(nn.Conv2d(64, 128, 4, 2, 1), nn.ReLU()),
         nn.Flatten(),
     )
-    decoder = nn.Sequential(
-        *(linear_as_convolution(arch.latent_dim, 128 * 16, fan_in=128 * 16), nn.Unflatten(1, (128, 4, 4)), nn.ReLU()),
-        *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU()),
-        *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU()),
-        nn.ConvTranspose2d(32, 3, 4, 2, 1),
-    )
+    decoder = colour_decoder(arch.latent_dim)
     return Coder(channels_last(Encoder(trunk, 128 * 16, arch, floor=1e-6)), channels_last(decoder))

@@ -13,17 +13,18 @@ from torch.nn.functional import batch_norm
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.networks.base import (
+    COLOUR,
+    GREY,
     NETWORKS,
     Coder,
     Encoder,
     channels_last,
+    colour_decoder,
     linear_as_convolution,
     require_shape,
 )
 
 __all__ = ["released"]
-
-GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
 @NETWORKS.register("released")
@@ -48,12 +49,7 @@ def _convolutional(arch: Architecture) -> Coder:
         *(nn.Conv2d(64, 128, 4, 2, 1), *_norm(arch.norm, 128), nn.ReLU()),
         *(nn.Flatten(), linear_as_convolution(128 * 16, 512, fan_in=128 * 16), *_norm_flat(arch.norm), nn.ReLU()),
     )
-    decoder = nn.Sequential(
-        *(linear_as_convolution(arch.latent_dim, 128 * 16, fan_in=128 * 16), nn.Unflatten(1, (128, 4, 4)), nn.ReLU()),
-        *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU()),
-        *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU()),
-        nn.ConvTranspose2d(32, 3, 4, 2, 1),
-    )
+    decoder = colour_decoder(arch.latent_dim)
     return Coder(channels_last(Encoder(trunk, 512, arch, floor=1e-4)), channels_last(decoder))
 
 
