@@ -162,6 +162,8 @@ def run(**given: Any) -> None:
     if given["dry_run"]:
         click.echo(json.dumps(spec.to_dict(), indent=2))
         return
+    if given["scheme"] not in ("complete", spec.scheme) and given["spec_file"] is None:
+        _say(f"with f = 1 every row is complete under any scheme: --scheme {given['scheme']} is complete; give --f.")
     from mmbench.run import run as train
 
     _show_result(train(spec, lambda: _open(given["store"], create=True), _run_options(given)), given["store"])

@@ -34,7 +34,7 @@ from mmbench.training.settings import TrainSettings
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "observed"]
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,13 @@ class Attempt:
         folder: RunFolder,
         dataset: Dataset,
         data: Mapping[str, Any],
+        observation: Observation,
         device: "torch.device",
         options: RunOptions,
     ) -> "Attempt":
         """Everything up to the first step, so that bad input is found while nothing is stored."""
-        loader_settings = parse_settings(LoaderSettings, spec.settings["loader"], "loader")
-        observation = observe(
-            dataset, spec.scheme, spec.f, seed=spec.seed, paired_only=spec.paired_only, coin=loader_settings.coin
-        )
         model = build_model(spec, dataset.modalities).to(device)
-        loader = _loader(spec, dataset, observation, loader_settings, model)
+        loader = _loader(spec, dataset, observation, _loader_settings(spec), model)
         origin = provenance(spec, device=device, data=data, observation=observation)
         held = store.find(folder.key)
         if options.force or (held is not None and held.status == "diverged"):
@@ -160,6 +157,16 @@ class Attempt:
             self.store.add(record)
         except StoreError as error:
             self.options.say(f"the run could not be recorded as {record.status}: {error}")
+
+
+def observed(spec: RunSpec, dataset: Dataset) -> Observation:
+    """What the spec observes of the training rows. Raises `InvalidSetting` where `f` leaves no row complete."""
+    coin = _loader_settings(spec).coin
+    return observe(dataset, spec.scheme, spec.f, seed=spec.seed, paired_only=spec.paired_only, coin=coin)
+
+
+def _loader_settings(spec: RunSpec) -> LoaderSettings:
+    return parse_settings(LoaderSettings, spec.settings["loader"], "loader")
 
 
 def _loader(

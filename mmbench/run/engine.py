@@ -13,7 +13,7 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.metrics.base import METRICS
 from mmbench.results.records import RunRecord
 from mmbench.results.store import Store
-from mmbench.run.attempt import Attempt
+from mmbench.run.attempt import Attempt, observed
 from mmbench.run.building import build_dataset, build_model
 from mmbench.run.folder import RunFolder
 from mmbench.run.machine import choose_device, threads_used
@@ -43,6 +43,7 @@ def run(spec: RunSpec, store: Store | Callable[[], Store], options: RunOptions |
     device = choose_device(options.device)
     dataset = build_dataset(spec, data_root(options.data_root))
     data = dataset.provenance()
+    observation = observed(spec, dataset)
     key = fit_key(spec, str(data["digest"]))
     with threads_used(options.threads):
         store = store() if callable(store) else store
@@ -52,7 +53,7 @@ def run(spec: RunSpec, store: Store | Callable[[], Store], options: RunOptions |
         with folder.locked(options.say):
             if (held := _settled(store, key, options)) is not None:
                 return _shown(held, spec, dataset, store, options)
-            attempt = Attempt.prepared(spec, store, folder, dataset, data, device, options)
+            attempt = Attempt.prepared(spec, store, folder, dataset, data, observation, device, options)
             return attempt.carried_out()
 
 

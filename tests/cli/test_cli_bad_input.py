@@ -60,6 +60,7 @@ def refused(invoke, tmp_path):
         (["--f", "1.5"], ["f must lie in (0, 1]", "1.5"]),
         (["--f", "nan"], ["f must lie in (0, 1]", "nan"]),
         (["--f", "half"], ["--f", "'half'"]),
+        (["--scheme", "split", "--f", "0.0001"], ["f = 0.0001 leaves none of the 1438 rows complete", "use f >="]),
         (["--seed", "-1"], ["seed", "-1"]),
         (["--threads", "0"], ["threads", "0"]),
         (["--device", "tpu"], ["--device", "'tpu'", "auto", "cuda"]),
