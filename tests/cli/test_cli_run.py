@@ -41,6 +41,13 @@ def test_run_then_the_same_again(invoke, tmp_path):
     assert len(invoke("show", "--all", "--store", store).stdout.splitlines()) == 3
 
 
+def test_a_scheme_without_f_is_said_to_be_complete(invoke, tmp_path):
+    result = invoke(*QUICK, "--scheme", "split", "--metrics", "none", "--store", tmp_path / "results.db")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == "with f = 1 every row is complete under any scheme: --scheme split is complete; give --f.\n"
+    assert "mvae (common) on digits, complete f=1.0" in result.stdout
+
+
 def test_dry_run_prints_a_spec_that_run_takes_back(invoke, tmp_path):
     store, path = tmp_path / "results.db", tmp_path / "spec.json"
     asked = (*QUICK, "--set", "model.beta=0.5", "--metrics", "none")

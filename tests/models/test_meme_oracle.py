@@ -189,13 +189,14 @@ def test_at_c_one_all_samples_cancel_the_target_decoders_gradient_and_c_ten_leav
         model.objective(values, noise=noise()).loss.backward()
         assert gradients(model)["decoders.t.weight"].abs().max() < 1e-12
     model = make("meme", oracle, encoder="rough", k=5, c=10.0, own="all", direction="s->t")
+    model.negligible = -1.0  # every sample under autograd, so that the comparison may be exact
     model.objective(values, noise=noise()).loss.backward()
     found = gradients(model)["decoders.t.weight"]
     model.zero_grad()
     e_s = model.encode("s", values["s"])
     z = e_s.transport(noise().child("s").normal("z", (6, 8, oracle.dim)))
     (-9 * log_mean_exp(model.log_likelihood("t", values["t"], z)).mean()).backward()
-    assert torch.allclose(found, gradients(model)["decoders.t.weight"], rtol=1e-4)
+    assert torch.allclose(found, gradients(model)["decoders.t.weight"], atol=1e-12)
 
 
 @pytest.mark.statistical
