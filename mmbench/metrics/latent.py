@@ -1,6 +1,7 @@
 """Latent accuracy: how much of the class can be read off the encoding of one modality by a linear classifier?
 
-Three protocols, each under its own name:
+Where a model's latent has parts that are private to one modality, the shared part alone is classified. Three
+protocols, each under its own name:
 
 - `linear-sample` (the MMVAE code, Shi et al. 2019): a linear layer trained by Adam on a fresh posterior sample at each
   visit of a training row, tested on one sample a test row. The source trains 30 epochs, which is 197,000 steps on its
@@ -22,7 +23,7 @@ from mmbench.config import setting
 from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
 from mmbench.metrics.classifiers import Classifier
 from mmbench.metrics.coherence import JudgeSettings, share
-from mmbench.models.posteriors import Diagonal, Posterior
+from mmbench.models.posteriors import Diagonal, Point, Posterior
 from mmbench.results.records import Score
 from mmbench.seeding import Noise, generator, stream
 
@@ -103,6 +104,7 @@ class LatentAccuracy(Metric):
     def prepare(self, context: Context) -> None:
         self._classes = context.require_classes()
         self._names, self._seed = context.names, stream(context.seed, "evaluation", self.name)
+        self._shared = context.model.layout.shared
         held: dict[str, list[tuple[Posterior, Noise]]] = {name: [] for name in context.names}
         targets: list[np.ndarray] = []
         for view in context.train():
@@ -123,7 +125,7 @@ class LatentAccuracy(Metric):
     def _probe(self, held: list[tuple[Posterior, Noise]], targets: np.ndarray) -> nn.Linear:
         s = self.settings
         visits = -(-s.steps * s.batch_size // len(targets))
-        samples = torch.cat([posterior.rsample(visits, noise) for posterior, noise in held], dim=1)
+        samples = torch.cat([posterior.rsample(visits, noise) for posterior, noise in held], dim=1)[..., self._shared]
         return linear_probe(
             samples,
             targets,
@@ -142,7 +144,7 @@ class LatentAccuracy(Metric):
         rows = generator(self._seed, "points").choice(len(targets), count, replace=False)
         found: dict[str, tuple[np.ndarray, np.ndarray] | None] = {}
         for name, parts in held.items():
-            means = [_mean(posterior) for posterior, _ in parts]
+            means = [_mean(posterior, self._shared) for posterior, _ in parts]
             known = [mean for mean in means if mean is not None]
             found[name] = (np.concatenate(known)[rows], targets[rows]) if len(known) == len(means) else None
         return found
@@ -150,9 +152,9 @@ class LatentAccuracy(Metric):
     def update(self, view: View) -> None:
         self._targets.append(view.require_targets())
         for name in self._names:
-            logits = self._probes[name](view.sample((name,))[0].float())
+            logits = self._probes[name](view.sample((name,))[0][:, self._shared].float())
             self._sampled[name].append(logits.argmax(-1).cpu().numpy())
-            mean = _mean(view.posterior((name,)))
+            mean = _mean(view.posterior((name,)), self._shared)
             if mean is not None:
                 self._means[name].append(mean)
             judge = self._judges[name]
@@ -203,5 +205,7 @@ def _judge(context: Context, name: str, settings: LatentAccuracySettings) -> Cla
         return str(reason)
 
 
-def _mean(posterior: Posterior) -> np.ndarray | None:
-    return posterior.mean.double().cpu().numpy() if isinstance(posterior, Diagonal) else None
+def _mean(posterior: Posterior, shared: slice) -> np.ndarray | None:
+    if not isinstance(posterior, Diagonal | Point):
+        return None
+    return posterior.mean[:, shared].double().cpu().numpy()

@@ -10,7 +10,8 @@ Histograms of same against different concept (Figure 8) are over all pairs withi
 means the same class, or the same row where there are no classes. The class distance matrix (Figure 9) averages over a
 stated number of test rows a class; the text says W2 and the caption KL: default W2, option `kl` (symmetric). The paper
 does not name the dendrogram's linkage: default average. For a model with a prior expert the posterior given one
-modality is the expert times the prior.
+modality is the expert times the prior. A deterministic code is a posterior of standard deviation zero, and where a
+latent has parts that are private to one modality, the shared part alone is compared.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,14 @@ from itertools import combinations
 from typing import Literal, final
 
 import numpy as np
+import torch
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import cdist, squareform
 from scipy.stats import rankdata
 
 from mmbench.config import setting
 from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
-from mmbench.models.posteriors import Diagonal, Gaussian
+from mmbench.models.posteriors import Diagonal, Gaussian, Point
 from mmbench.results.records import ArrayRecord, Score
 
 __all__ = [
@@ -142,10 +144,12 @@ class Relatedness(Metric):
         self._concepts.append(view.rows if view.targets is None else view.targets)
         for name in self._names:
             posterior = view.posterior((name,))
-            if not isinstance(posterior, Diagonal):
+            if not isinstance(posterior, Diagonal | Point):
                 kind = type(posterior).__name__
                 raise Skipped(f"W2 has a closed form for diagonal posteriors only; given {name} it is {kind}.")
-            mean, stddev = (p.double().cpu().numpy() for p in (posterior.mean, posterior.stddev))
+            spread = posterior.stddev if isinstance(posterior, Diagonal) else torch.zeros_like(posterior.mean)
+            shared = view.model.layout.shared
+            mean, stddev = (p[:, shared].double().cpu().numpy() for p in (posterior.mean, spread))
             if not (np.isfinite(mean).all() and np.isfinite(stddev).all()):
                 raise Skipped(f"the encodings given {name} are not all finite.")
             self._parts[name].append(Encodings(mean, stddev, isinstance(posterior, Gaussian)))

@@ -17,12 +17,15 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.likelihoods import Likelihood, likelihood_of, rescaling
-from mmbench.models.networks import Coder
+from mmbench.models.networks import Coder, build
 from mmbench.models.posteriors import Density, Diagonal, Distribution, Posterior, diagonal
 from mmbench.registry import Registry
 from mmbench.seeding import Noise
 
-__all__ = ["MODELS", "Facts", "MultimodalVAE", "Objective", "Stage", "require_observed"]
+__all__ = ["DENSITIES", "MODELS", "Facts", "Layout", "MultimodalVAE", "Objective", "Stage", "require_observed"]
+
+DENSITIES = ("every subset", "single modalities", "conditionals", "none")
+"""Which log likelihoods a model has: of every set of modalities, of each alone, of one set given another, or none."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,16 @@ class Facts:
     """What a model is and can do: `claims` is its source's word, `holds` is what mmbench does (and by which rule).
 
     Stored with each run, so that the report prints the capability table (Table 1 of the MEME paper) without a model.
+
+    Attributes:
+        title, references: the name in the literature, and the sources.
+        joint, additional: form of the joint posterior for two modalities s and t, and what else is needed (Table 1).
+        partial_test: whether one modality can be generated from another at test time.
+        partial_train_claims: the source's word on training with missing modalities.
+        partial_train_holds, partial_train_rule: whether mmbench trains so, and by which rule (or why not).
+        modalities_max: the largest number of modalities; None for any number.
+        density, density_rule: one of `DENSITIES`, and how the log likelihoods are estimated (or why there are none).
+        private_latents: whether some latent dimensions belong to one modality alone (see `Layout`).
     """
 
     title: str
@@ -42,6 +55,7 @@ class Facts:
     partial_train_rule: str
     modalities_max: int | None
     density: str
+    density_rule: str
     private_latents: bool = False
 
 
@@ -52,6 +66,17 @@ class Stage:
     name: str = "main"
     share: float = 1.0
     trains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which dimensions of the flat latent are shared by all modalities, and which are private to one.
+
+    Latent accuracy and distances between modalities look at the shared ones.
+    """
+
+    shared: slice = field(default_factory=lambda: slice(None))
+    private: Mapping[str, slice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +101,8 @@ class MultimodalVAE(nn.Module, ABC):
         Settings: frozen dataclass of its own settings (section `model`).
         presets: preset -> section (`model`, `arch`, `train`, `loader`) -> values. `source` and `common` always
             exist; a model's `common` holds what it adds to the dataset's own `common`.
+        stages: parts of training in their order; an instance may set its own, where its settings decide.
+        couples_rows: why the loss of a batch is not the mean of its rows' losses; empty where it is.
     """
 
     name: ClassVar[str]
@@ -83,7 +110,8 @@ class MultimodalVAE(nn.Module, ABC):
     facts: ClassVar[Facts]
     Settings: ClassVar[type]
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]]
-    stages: ClassVar[tuple[Stage, ...]] = (Stage(),)
+    stages: tuple[Stage, ...] = (Stage(),)
+    couples_rows: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -105,6 +133,11 @@ class MultimodalVAE(nn.Module, ABC):
         self.encoders = nn.ModuleDict({name: coders[name].encoder for name in self.modalities})
         self.decoders = nn.ModuleDict({name: coders[name].decoder for name in self.modalities})
         self.weights = rescaling(modalities, arch.rescale)
+
+    @classmethod
+    def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:
+        """The networks that the constructor takes, freshly initialised: by default encoder and decoder of all of z."""
+        return {spec.name: build(spec, arch) for spec in modalities}
 
     # What a model must say -------------------------------------------------------------------------------------------
     @abstractmethod
@@ -133,6 +166,11 @@ class MultimodalVAE(nn.Module, ABC):
 
     def initialise(self, batch: Batch) -> None:
         """Set data-dependent parameters (pseudo-inputs) from observed training rows, before the first step."""
+
+    @property
+    def layout(self) -> Layout:
+        """Shared and private dimensions of z; all are shared by default."""
+        return Layout()
 
     def cannot_bear(self, names: Sequence[str]) -> str | None:
         """Why training on rows that hold only `names` is refused; None where the model can learn from them."""

@@ -101,7 +101,8 @@ class MEME(MultimodalVAE):
         partial_train_holds=True,
         partial_train_rule="pseudo-input prior for the missing modality (eq. 4)",
         modalities_max=2,
-        density="p(s|t) and p(t|s) by importance sampling; no joint prior, hence no p(s, t) without p(t)",
+        density="conditionals",
+        density_rule="p(s|t) and p(t|s) by importance sampling; no joint prior, hence no p(s, t) without p(t)",
     )
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "common": {},

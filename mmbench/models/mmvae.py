@@ -90,7 +90,8 @@ class MMVAE(MultimodalVAE):
         partial_train_holds=True,
         partial_train_rule="mixture and likelihoods restricted to the observed modalities (not in the source)",
         modalities_max=None,
-        density="p(x_S) for every S by importance sampling, stratified over experts",
+        density="every subset",
+        density_rule="importance sampling, stratified over experts",
     )
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "common": {},

@@ -56,7 +56,8 @@ class MVAE(MultimodalVAE):
         partial_train_holds=True,
         partial_train_rule="the ELBOs of the observed subset and of its members",
         modalities_max=None,
-        density="p(x_S) for every S by importance sampling",
+        density="every subset",
+        density_rule="importance sampling from the product",
     )
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "common": {},

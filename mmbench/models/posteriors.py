@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ __all__ = [
     "Laplace",
     "Mixture",
     "Normalised",
+    "Point",
     "Posterior",
     "diagonal",
     "kl_gaussian",
@@ -58,7 +59,9 @@ class Distribution(Density):
 
 
 class Posterior(ABC):
-    """q(z | x_S) of a batch."""
+    """q(z | x_S) of a batch. `deterministic` says that all samples of a row are the same."""
+
+    deterministic: ClassVar[bool] = False
 
     @abstractmethod
     def rsample(self, k: int, noise: Noise) -> Tensor:
@@ -154,6 +157,23 @@ class Laplace(Diagonal):
 
     def log_prob(self, z: Tensor) -> Tensor:
         return (-(z - self.location).abs() / self.scale - (2 * self.scale).log()).sum(-1)
+
+
+@final
+@dataclass(frozen=True)
+class Point(Posterior):
+    """A deterministic code `[B, D]`: without a density, and without noise."""
+
+    deterministic: ClassVar[bool] = True
+    location: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """`[B, D]`."""
+        return self.location
+
+    def rsample(self, k: int, noise: Noise) -> Tensor:
+        return self.location.expand(k, *self.location.shape)
 
 
 @final

@@ -9,7 +9,6 @@ from mmbench.datasets.base import DATASETS, Dataset
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, MultimodalVAE
-from mmbench.models.networks import build
 from mmbench.seeding import stream
 
 __all__ = ["build_dataset", "build_model"]
@@ -34,5 +33,4 @@ def build_model(spec: RunSpec, modalities: Sequence[ModalitySpec]) -> Multimodal
     arch = parse_settings(Architecture, spec.settings["arch"], "arch")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream(spec.seed, "init"))
-        coders = {modality.name: build(modality, arch) for modality in modalities}
-        return model(modalities, settings, arch, coders)
+        return model(modalities, settings, arch, model.coders(modalities, settings, arch))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from mmbench.config import parse_settings
+from mmbench.errors import CannotBear
 from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MultimodalVAE, Objective
-from mmbench.models.networks import build
-from mmbench.models.posteriors import Diagonal, Gaussian, Normalised
+from mmbench.models.posteriors import Diagonal, Gaussian, Normalised, Posterior
 from mmbench.seeding import Noise, RowNoise, StepNoise
 from mmbench.testing.contract import NotApplicable, collector, promise
+from mmbench.training.stages import enter_stage, trainable
 
-__all__ = ["CHECKS", "make_model", "observations", "rows"]
+__all__ = ["CHECKS", "make_model", "observations", "rows", "variants"]
 
 Kind = type[MultimodalVAE]
 CHECKS, check = collector()
@@ -38,11 +39,21 @@ def make_model(kind: Kind, *, seed: int = 0, reverse: bool = False, **settings: 
     arch = Architecture(networks="small", latent_dim=LATENT, likelihood="normal", scale=0.5)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        coders = {spec.name: build(spec, arch) for spec in specs}
         ordered = specs[::-1] if reverse else specs
-        model = kind(ordered, parse_settings(kind.Settings, settings, "model"), arch, coders).double()
+        own: Any = parse_settings(kind.Settings, settings, "model")
+        model = kind(ordered, own, arch, kind.coders(ordered, own, arch)).double()
     model.initialise(Batch(rows(model, 9, seed=1)))
     return model
+
+
+def variants(kind: Kind) -> list[dict[str, Any]]:
+    """The model settings of all presets, each once: the forms of the model that its file offers by name."""
+    found: list[dict[str, Any]] = []
+    for name in sorted(kind.presets, key=lambda name: name != "common"):
+        values = dict(kind.presets[name].get("model", {}))
+        if values not in found:
+            found.append(values)
+    return found
 
 
 def rows(model: MultimodalVAE, count: int = ROWS, *, seed: int = 0) -> dict[str, Tensor]:
@@ -69,7 +80,8 @@ def evaluated(model: MultimodalVAE, values: Mapping[str, Tensor], noise: Noise, 
     """The objective with fresh gradients."""
     model.zero_grad(set_to_none=True)
     found = model.objective(values, noise=noise, stage=stage)
-    found.loss.backward()  # type: ignore[no-untyped-call]
+    if found.loss.requires_grad:  # a stage may have nothing to learn from a pattern
+        found.loss.backward()  # type: ignore[no-untyped-call]
     return found
 
 
@@ -78,15 +90,20 @@ def step_noise(key: int = 0) -> StepNoise:
     return StepNoise(key, dtype=torch.float64)
 
 
-def each_case(kind: Kind) -> list[tuple[MultimodalVAE, dict[str, Tensor], str]]:
+def each_case(kind: Kind) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], str]]:
+    """A fresh model with values, for every variant, every pattern it can learn from and every stage."""
+    for settings in variants(kind):
+        yield from cases_of(kind, settings)
+
+
+def cases_of(kind: Kind, settings: Mapping[str, Any]) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], str]]:
     """A fresh model with values, for every pattern it can learn from and every stage."""
-    model = make_model(kind)
-    cases = [(names, stage.name) for names in trainable_observations(model) for stage in kind.stages]
-    fresh = [make_model(kind) for _ in cases]
-    return [
-        (m, {n: v for n, v in rows(m).items() if n in names}, stage)
-        for m, (names, stage) in zip(fresh, cases, strict=True)
-    ]
+    probe = make_model(kind, **settings)
+    for names in trainable_observations(probe):
+        for stage in probe.stages:
+            model = make_model(kind, **settings)
+            enter_stage(model, stage, trainable(model))
+            yield model, {n: v for n, v in rows(model).items() if n in names}, stage.name
 
 
 # What it says of itself -----------------------------------------------------------------------------------------------
@@ -127,25 +144,27 @@ def the_objective_is_a_finite_scalar_with_detached_terms(kind: Kind) -> None:
 @check
 def gradients_reach_what_a_stage_trains_and_nothing_else(kind: Kind) -> None:
     """Over all patterns together every parameter of a stage gets a gradient; none is NaN; the others get none."""
-    reached: dict[str, set[str]] = {}
-    for model, values, stage in each_case(kind):
-        evaluated(model, values, step_noise(), stage)
-        with_gradient = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
-        promise(
-            all(p.grad is None or p.grad.isfinite().all() for p in model.parameters()),
-            f"a gradient on {sorted(values)} is not finite.",
-        )
-        reached[stage] = reached.get(stage, set()) | with_gradient
-    everything = {name for name, p in make_model(kind).named_parameters() if p.requires_grad}
-    for stage_ in kind.stages:
-        wanted = {n for n in everything if not stage_.trains or n.startswith(stage_.trains)}
-        missed = sorted(wanted - reached[stage_.name])
-        promise(not missed, f"no gradient reaches {missed} in stage {stage_.name!r}.")
+    for settings in variants(kind):
+        reached: dict[str, set[str]] = {}
+        wanted: dict[str, set[str]] = {}
+        for model, values, stage in cases_of(kind, settings):
+            wanted[stage] = {name for name, p in model.named_parameters() if p.requires_grad}
+            evaluated(model, values, step_noise(), stage)
+            found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+            promise(all(g.isfinite().all() for g in found.values()), f"a gradient on {sorted(values)} is not finite.")
+            some = {name for name, gradient in found.items() if gradient.abs().max() > 0}
+            reached[stage] = reached.get(stage, set()) | some
+        for stage, names in wanted.items():
+            missed, too_many = sorted(names - reached[stage]), sorted(reached[stage] - names)
+            promise(not missed, f"no gradient reaches {missed} in stage {stage!r} with {settings}.")
+            promise(not too_many, f"stage {stage!r} with {settings} moves {too_many}, which it does not train.")
 
 
 @check
 def every_row_counts_alike_and_none_influences_another(kind: Kind) -> None:
     """The loss of a batch is the mean of the losses of its rows, each with its own noise; a batch of one works."""
+    if kind.couples_rows:
+        raise NotApplicable(f"rows influence one another: {kind.couples_rows}")
     for model, values, stage in each_case(kind):
         whole = evaluated(model, values, RowNoise(5, range(ROWS), dtype=torch.float64), stage).loss.detach()
         parts = [
@@ -179,14 +198,15 @@ def the_same_noise_gives_the_same_bits_and_other_noise_others(kind: Kind) -> Non
 @check
 def the_order_of_modalities_does_not_matter(kind: Kind) -> None:
     """The same weights and noise with the modalities declared in the other order give the same loss."""
-    for model, values, stage in each_case(kind):
-        turned = make_model(kind, reverse=True)
-        turned.load_state_dict(model.state_dict())
-        losses = [evaluated(m, values, step_noise(), stage).loss for m in (model, turned)]
-        promise(
-            torch.allclose(losses[0], losses[1], rtol=1e-9, atol=1e-9),
-            f"the loss on {sorted(values)} changes from {losses[0]:.6f} to {losses[1]:.6f} with the order.",
-        )
+    for settings in variants(kind):
+        for model, values, stage in cases_of(kind, settings):
+            turned = make_model(kind, reverse=True, **settings)
+            turned.load_state_dict(model.state_dict())
+            losses = [evaluated(m, values, step_noise(), stage).loss for m in (model, turned)]
+            promise(
+                torch.allclose(losses[0], losses[1], rtol=1e-9, atol=1e-9),
+                f"the loss on {sorted(values)} changes from {losses[0]:.6f} to {losses[1]:.6f} with the order.",
+            )
 
 
 @check
@@ -195,9 +215,9 @@ def one_sample_is_enough(kind: Kind) -> None:
     if "k" not in {field.name for field in dataclasses.fields(kind.Settings)}:
         raise NotApplicable(f"{kind.__name__} has no setting k.")
     model = make_model(kind, k=1)
-    promise(
-        evaluated(model, rows(model), step_noise(), kind.stages[0].name).loss.isfinite(), "K = 1 gives no finite loss."
-    )
+    for stage in model.stages:
+        loss = evaluated(model, rows(model), step_noise(), stage.name).loss
+        promise(loss.isfinite(), f"K = 1 gives the loss {loss} in stage {stage.name!r}.")
 
 
 @check
@@ -207,7 +227,7 @@ def weights_survive_a_file(kind: Kind) -> None:
     torch.save(model.state_dict(), buffer)
     buffer.seek(0)
     other = make_model(kind, seed=7)
-    values, stage = rows(model), kind.stages[0].name
+    values, stage = rows(model), model.stages[0].name
     first = evaluated(model, values, step_noise(), stage).loss
     promise(
         not torch.equal(first, evaluated(other, values, step_noise(), stage).loss),
@@ -219,37 +239,47 @@ def weights_survive_a_file(kind: Kind) -> None:
 
 @check
 def fifty_steps_at_a_tenfold_learning_rate_stay_finite(kind: Kind) -> None:
-    """Adam at 1e-2 on one batch: losses and weights stay finite, and the loss goes down."""
-    model = make_model(kind)
-    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-2)
-    values, losses = rows(model, 32), []
-    for step in range(50):
-        loss = evaluated(model, values, step_noise(step), kind.stages[0].name).loss
-        optimiser.step()
-        losses.append(loss.item())
-    promise(all(torch.isfinite(torch.tensor(losses))), f"the loss became {losses[-1]}.")
-    promise(all(p.isfinite().all() for p in model.parameters()), "a weight became NaN or infinite.")
-    promise(sum(losses[-10:]) < sum(losses[:10]), f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}.")
+    """Adam at 1e-2 on one batch, stage after stage: losses and weights stay finite, and the loss goes down."""
+    for settings in variants(kind):
+        model = make_model(kind, **settings)
+        values, among = rows(model, 32), trainable(model)
+        for stage in model.stages:
+            optimiser, losses = torch.optim.Adam(enter_stage(model, stage, among), 1e-2), []
+            for step in range(50):
+                loss = evaluated(model, values, step_noise(step), stage.name).loss
+                optimiser.step()
+                losses.append(loss.item())
+            told = f"in stage {stage.name!r} with {settings}"
+            promise(all(torch.isfinite(torch.tensor(losses))), f"the loss became {losses[-1]} {told}.")
+            promise(all(p.isfinite().all() for p in model.parameters()), f"a weight became NaN or infinite {told}.")
+            promise(
+                sum(losses[-10:]) < sum(losses[:10]), f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g} {told}."
+            )
 
 
 # What it gives to metrics ---------------------------------------------------------------------------------------------
 @check
 def every_set_of_modalities_has_a_posterior(kind: Kind) -> None:
-    """Samples `[K, B, D]`, densities `[K, B]` where there are any, positive standard deviations."""
+    """Samples `[K, B, D]`, densities `[K, B]` where there are any, positive standard deviations.
+
+    A model may refuse a set of several modalities with its reason; each alone has a posterior.
+    """
     model = make_model(kind)
-    values = rows(model)
+    values, dim = rows(model), latent_dim(model)
     for names in observations(model):
-        q = model.posterior({name: values[name] for name in names})
+        q = posterior_of(model, {name: values[name] for name in names})
+        if q is None:
+            continue
         z = q.rsample(4, step_noise())
-        promise(z.shape == (4, ROWS, LATENT), f"samples given {names} have shape {tuple(z.shape)}.")
+        promise(z.shape == (4, ROWS, dim), f"samples given {names} have shape {tuple(z.shape)}.")
         if isinstance(q, Normalised):
             promise(
                 q.log_prob(z).shape == (4, ROWS),
                 f"log densities given {names} have shape {tuple(q.log_prob(z).shape)}.",
             )
         if isinstance(q, Diagonal):
-            promise((q.stddev > 0).all() and q.mean.shape == (ROWS, LATENT), f"stddev given {names} is not positive.")
-        promise(not torch.equal(z[0], z[1]), "two samples of a posterior are the same.")
+            promise((q.stddev > 0).all() and q.mean.shape == (ROWS, dim), f"stddev given {names} is not positive.")
+        promise(torch.equal(z[0], z[1]) == q.deterministic, f"samples given {names}: deterministic {q.deterministic}?")
 
 
 @check
@@ -259,9 +289,12 @@ def posterior_rows_are_independent(kind: Kind) -> None:
     values = rows(model)
     for names in observations(model):
         some = {name: values[name] for name in names}
-        whole = model.posterior(some).rsample(2, RowNoise(3, range(ROWS), dtype=torch.float64))
         last = {name: value[-1:] for name, value in some.items()}
-        alone = model.posterior(last).rsample(2, RowNoise(3, [ROWS - 1], dtype=torch.float64))
+        posteriors = posterior_of(model, some), posterior_of(model, last)
+        if posteriors[0] is None or posteriors[1] is None:
+            continue
+        whole = posteriors[0].rsample(2, RowNoise(3, range(ROWS), dtype=torch.float64))
+        alone = posteriors[1].rsample(2, RowNoise(3, [ROWS - 1], dtype=torch.float64))
         promise(torch.allclose(whole[:, -1:], alone, atol=1e-9), f"a row's sample given {names} depends on its batch.")
 
 
@@ -277,13 +310,15 @@ def an_unknown_or_empty_observation_is_refused(kind: Kind) -> None:
 @check
 def the_prior_names_itself_and_is_a_density(kind: Kind) -> None:
     """Samples `[K, rows, D]`; for a normalised density, importance sampling from it gives one."""
-    prior = make_model(kind).prior()
+    model = make_model(kind)
+    prior, dim = model.prior(), latent_dim(model)
     z = prior.sample(3, 5, step_noise())
     promise(prior.name, "the prior needs a name.")
-    promise(z.shape == (3, 5, LATENT), f"prior samples have shape {tuple(z.shape)}.")
+    promise(z.shape == (3, 5, dim), f"prior samples have shape {tuple(z.shape)}.")
     promise(prior.log_prob(z).shape == (3, 5), f"prior log densities have shape {tuple(prior.log_prob(z).shape)}.")
-    wide = 3 * torch.randn(20_000, 1, LATENT, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    proposal = Gaussian(torch.zeros(LATENT), torch.full((LATENT,), 3.0)).log_prob(wide)
+    width = 1.0 + 2.0 / dim**0.5  # the importance weights' spread must not grow with the dimension
+    wide = width * torch.randn(100_000, 1, dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    proposal = Gaussian(torch.zeros(dim), torch.full((dim,), width)).log_prob(wide)
     with torch.no_grad():
         mass = (prior.log_prob(wide) - proposal).exp().mean()
     promise((mass - 1).abs() < 0.1, f"the prior's density integrates to {mass:.2f}.")
@@ -301,6 +336,31 @@ def likelihoods_have_the_modalities_shapes(kind: Kind) -> None:
         promise(plain.shape == (2, ROWS), f"log likelihoods of {name} have shape {tuple(plain.shape)}.")
         weighted = model.log_likelihood(name, values[name], z)
         promise(torch.allclose(weighted, model.weights[name] * plain), f"{name} is not weighted by its weight.")
+
+
+@check
+def the_layout_divides_the_latent(kind: Kind) -> None:
+    """Shared and private dimensions are disjoint, and together they are all of z."""
+    model = make_model(kind)
+    dim = latent_dim(model)
+    parts = [model.layout.shared, *model.layout.private.values()]
+    covered = sorted(i for part in parts for i in range(dim)[part])
+    promise(covered == list(range(dim)), f"the layout covers the dimensions {covered} of {dim}.")
+    promise(bool(model.layout.private) == kind.facts.private_latents, "facts.private_latents and the layout disagree.")
+
+
+def latent_dim(model: MultimodalVAE) -> int:
+    """D, as the prior's samples tell."""
+    return model.prior().sample(1, 1, step_noise()).shape[-1]
+
+
+def posterior_of(model: MultimodalVAE, values: Mapping[str, Tensor]) -> Posterior | None:
+    """The posterior; None where the model refuses several modalities, which it says of itself."""
+    try:
+        return model.posterior(values)
+    except CannotBear:
+        promise(len(values) > 1, f"there is no posterior given {sorted(values)} alone.")
+        return None
 
 
 def _refused(act: Callable[[], object], what: str) -> None:

@@ -168,7 +168,8 @@ class _Training:
         self.optimiser.zero_grad()
         found = step_objective(self.model, data, noise=noise, progress=progress, stage=stage)
         self._record(self.readings.add(self.step + 1, found.loss, found.terms))
-        found.loss.backward()  # type: ignore[no-untyped-call]
+        if found.loss.requires_grad:  # a stage may have nothing to learn from a step's patterns
+            found.loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimiser.step()

@@ -43,7 +43,7 @@ class Toy(MultimodalVAE):
     name: ClassVar[str] = "toy"
     Settings: ClassVar[type] = ToySettings
     presets: ClassVar[Mapping[str, Any]] = {"source": {}, "common": {}}
-    facts: ClassVar[Facts] = Facts("Toy", (), "mixture", "-", True, "no", True, "-", None, "yes")
+    facts: ClassVar[Facts] = Facts("Toy", (), "mixture", "-", True, "no", True, "-", None, "every subset", "-")
 
     def prior(self) -> Distribution:
         normal = standard_normal(next(self.parameters()), self.arch.latent_dim)

@@ -58,9 +58,11 @@ class Tiny(MultimodalVAE):
 
     name: ClassVar[str] = "tiny"
     Settings: ClassVar[type] = NoSettings
-    facts: ClassVar[Facts] = Facts("Tiny", (), "none", "none", True, "yes", True, "restriction", None, "exact")
+    facts: ClassVar[Facts] = Facts(
+        "Tiny", (), "none", "none", True, "yes", True, "restriction", None, "every subset", "exact"
+    )
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {"common": {}, "source": {}}
-    stages: ClassVar[tuple[Stage, ...]] = (Stage(),)
+    stages: tuple[Stage, ...] = (Stage(),)
 
     def __init__(self) -> None:
         coders = {m.name: Coder(Trunk(m.size, 4), nn.Linear(4, m.size)) for m in MODALITIES}

@@ -63,11 +63,11 @@ class ScaleHead(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A trunk of features with a linear head for the location and a scale head."""
+    """A trunk of `features` features with a linear head for the location and a scale head."""
 
     def __init__(self, trunk: nn.Module, features: int, arch: Architecture, *, floor: float) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.features = trunk, features
         self.location = nn.Linear(features, arch.latent_dim)
         self.scale = ScaleHead(features, arch.latent_dim, kind=arch.posterior_scale, floor=floor)
 
