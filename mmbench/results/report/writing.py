@@ -12,6 +12,7 @@ from mmbench.results.report.desk import Desk
 from mmbench.results.report.files import spec_path
 from mmbench.results.report.folder import replaced
 from mmbench.results.report.groups import Group, groups_of
+from mmbench.results.report.overview import overview
 from mmbench.results.report.page import render
 from mmbench.results.report.source import Source
 from mmbench.results.report.style import applied
@@ -79,6 +80,7 @@ _UNVERIFIED = (
 def _group_section(desk: Desk) -> Section:
     group = desk.group
     made = (
+        overview(desk),
         from_scores.coherence(desk),
         from_scores.latent_accuracy(desk),
         from_arrays.relatedness(desk),
