@@ -28,6 +28,7 @@ HEADLINES = {
 """Metric -> how its columns begin, how the estimator of its headline begins, and digits."""
 
 Column = tuple[str, str, str]  # metric, given, target
+Columns = Mapping[Column, Mapping[Condition, Sequence[Row]]]
 
 
 def overview(desk: Desk) -> Section | None:
@@ -89,7 +90,7 @@ def _speeds(runs: Iterable[RunRecord]) -> dict[Condition, float]:
 
 def _record(
     condition: Condition,
-    by_column: Mapping[Column, Mapping[Condition, Sequence[Row]]],
+    by_column: Columns,
     speeds: Mapping[Condition, float],
 ) -> dict[str, object]:
     record: dict[str, object] = {
