@@ -19,7 +19,7 @@ from mmbench.models.architecture import Architecture
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import Gaussian
 
-__all__ = ["LinearDecoder", "LinearEncoder", "LinearGaussian"]
+__all__ = ["LinearDecoder", "LinearEncoder", "LinearGaussian", "LinearJointEncoder"]
 
 
 class LinearEncoder(nn.Module):
@@ -162,3 +162,28 @@ class LinearGaussian:
     def coders(self, *, encoder: str = "posterior") -> dict[str, Coder]:
         """`coder` of every modality."""
         return {name: self.coder(name, encoder=encoder) for name in self.names}
+
+
+class LinearJointEncoder(nn.Module):
+    """p(z|X) of an oracle, or a `rough` one with another precision and an offset; zeros for missing inputs.
+
+    Its `blocks` W_m^T / s^2 / P `[d, D_m]`, with P = 1 + sum_m D_m^2 / s^2, act on the inputs one beside the other.
+    """
+
+    def __init__(self, oracle: LinearGaussian, *, rough: bool = False) -> None:
+        super().__init__()
+        self.sizes = dict(oracle.sizes)
+        lengths = torch.stack([oracle.weight(name).square().sum(0) for name in oracle.names])
+        precision = 1 + lengths.sum(0) / oracle.noise**2
+        precision = 0.6 * precision + 0.5 if rough else precision
+        self.blocks = {m: oracle.weight(m).T / oracle.noise**2 / precision.unsqueeze(-1) for m in oracle.names}
+        weight = torch.cat(list(self.blocks.values()), -1)
+        offset = -weight @ torch.cat([oracle.bias(name) for name in oracle.names]) + (0.2 if rough else 0.0)
+        self.linear = LinearEncoder(weight, offset, precision.rsqrt())
+
+    def forward(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Location and scale `[B, d]` of rows that share one pattern."""
+        like = next(iter(values.values()))
+        parts = [values.get(name, like.new_zeros(len(like), size)) for name, size in self.sizes.items()]
+        found: tuple[Tensor, Tensor] = self.linear(torch.cat(parts, -1))
+        return found
