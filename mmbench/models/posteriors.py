@@ -7,7 +7,7 @@ components. Every sample is a transport of standard normal noise, so that a test
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -28,7 +28,9 @@ __all__ = [
     "Normalised",
     "Point",
     "Posterior",
+    "component_samples",
     "diagonal",
+    "geometric_mean",
     "kl_gaussian",
     "kl_standard",
     "laplace_from_normal",
@@ -264,6 +266,33 @@ def product(experts: Sequence[Gaussian], *, prior_expert: bool, chosen: Tensor |
 def mixture(experts: Sequence[Diagonal]) -> Normalised:
     """Uniform mixture of experts; a single expert is itself, so that its mean and standard deviation stay known."""
     return experts[0] if len(experts) == 1 else Mixture(tuple(experts))
+
+
+def component_samples(components: Mapping[str, Diagonal], noise: Noise, *, stratified: bool) -> Tensor:
+    """Samples `[K, B, D]` whose mean over K stands for the uniform mixture's expectation, gradients included.
+
+    Stratified: one of every component, K = E. Otherwise K = 1, of a component drawn for every row anew.
+
+    Args:
+        components: by name; neither the draw nor the noise depends on their order.
+    """
+    names = sorted(components)
+    if stratified:
+        return torch.cat([components[name].rsample(1, noise.child(name)) for name in names])
+    return mixture([components[name] for name in names]).rsample(1, noise)
+
+
+def geometric_mean(experts: Sequence[Gaussian], weights: Sequence[float]) -> Gaussian:
+    """Normalised weighted geometric mean, proportional to prod_e q_e^w_e (Sutter et al. 2020), in log space.
+
+    The precision is the weighted sum of the experts' precisions, the mean their precision-weighted mean.
+
+    Args:
+        weights: positive, one an expert; they need not sum to one.
+    """
+    log_precisions = torch.stack([math.log(w) - 2 * q.scale.log() for q, w in zip(experts, weights, strict=True)])
+    mean = (log_precisions.softmax(0) * torch.stack([q.location for q in experts])).sum(0)
+    return Gaussian(mean, (-0.5 * log_precisions.logsumexp(0)).exp())
 
 
 def kl_gaussian(q: Gaussian, p: Gaussian) -> Tensor:
