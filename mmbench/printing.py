@@ -27,7 +27,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def scores_table(scores: Iterable["Score"], *, whole: bool = False) -> str:
     """One row a score, in the order they were computed; per-class scores only where `whole` is asked for.
 
-    What was measured beside the values stands in a last column, where there is any.
+    What was measured beside the values stands in a last column, where there is any. Below stands why scores were
+    skipped, each reason once.
     """
     scores = tuple(scores)
     shown = [score for score in scores if whole or "class" not in score.params]
@@ -37,8 +38,7 @@ def scores_table(scores: Iterable["Score"], *, whole: bool = False) -> str:
     lines = [table(SCORE_HEADER[:columns], [_score_row(score)[:columns] for score in shown])]
     if hidden := len(scores) - len(shown):
         lines.append(f"({hidden} per-class scores: `mmbench show RUN`)")
-    lines += [f"{s.metric} skipped: {s.note}" for s in shown if s.status == "skipped"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_reasons(score for score in shown if score.status == "skipped")])
 
 
 def runs_table(records: Iterable["RunRecord"]) -> str:
@@ -70,6 +70,14 @@ def run_text(record: "RunRecord") -> str:
     sections = ("spec", "provenance", "facts", "timings")
     parts += [f"\n{title}\n" + "\n".join(_nested(getattr(record, title), indent=2)) for title in sections]
     return "\n".join([*parts, "\nscores\n" + scores_table(record.scores, whole=True)])
+
+
+def _reasons(skipped: Iterable["Score"]) -> list[str]:
+    """One line for each reason, with the metrics that it holds for."""
+    metrics: dict[str, list[str]] = {}
+    for score in skipped:
+        metrics.setdefault(score.note, []).append(score.metric)
+    return [f"{', '.join(dict.fromkeys(names))} skipped: {reason}" for reason, names in metrics.items()]
 
 
 def _score_row(score: "Score") -> tuple[str, ...]:

@@ -20,3 +20,14 @@ def test_without_details_there_is_no_such_column() -> None:
         "metric           given  target  estimator                    value  stderr  n",
         "cross_coherence  a      b       micro (classifier=standard)  0.500  0.025   400",
     ]
+
+
+def test_each_reason_is_printed_once_with_the_metrics_it_holds_for() -> None:
+    def skipped(metric: str, target: str, reason: str) -> Score:
+        return Score(metric, 1, "", target, None, None, 0, "", status="skipped", note=reason)
+
+    scores = [skipped("log_likelihood", target, "no joint prior.") for target in "ab"]
+    scores += [skipped("log_likelihood", "c", "no density."), skipped("truth_gap", "a", "no joint prior.")]
+    lines = scores_table(scores).splitlines()
+    assert sum("skipped" in line for line in lines[:5]) == 4
+    assert lines[5:] == ["log_likelihood, truth_gap skipped: no joint prior.", "log_likelihood skipped: no density."]

@@ -5,8 +5,8 @@
 a lower bound in expectation, which tends to log p(x) as K grows. A mixture q = sum_r pi_r q_r is stratified: K samples
 of every component, with the density of the *mixture* in the denominator, so that the estimate is sum_r pi_r of the
 components' mean weights. (Drawing all K samples from one random component, as some code does, is not consistent in K.)
-Adding up the components' weighted log weights sample by sample, u_k = log sum_r pi_r w_rk, leaves K exchangeable
-numbers, and all functions below take those.
+Adding up the components' weighted log weights sample by sample, u_k = log sum_r pi_r w_rk, leaves K independent and
+identically distributed numbers, and all functions below take those.
 """
 
 import math
@@ -21,24 +21,54 @@ from mmbench.models.bounds import log_mean_exp
 from mmbench.models.posteriors import Density, Mixture, Normalised
 from mmbench.seeding import Noise
 
-__all__ = ["Estimate", "effective_samples", "estimate", "jackknife_bias", "stratified_log_weights"]
+__all__ = [
+    "Estimate",
+    "difference",
+    "effective_samples",
+    "estimate",
+    "jackknife",
+    "log_weights_of",
+    "stratified_log_weights",
+]
 
 BUDGET = 2**23  # values that a decoder's output may hold at once
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Per-row results `[B]` in nats: the log-mean-exp, its jackknife bias, and the effective number of samples."""
+    """A log likelihood of each row, and how far it may be trusted; all `[B]`, in float64, in nats.
+
+    Attributes:
+        value: the log-mean-exp of K log weights, or a difference of two.
+        stderr: Monte-Carlo standard error of `value` (delete-one jackknife); NaN for K = 1, where it is unknown.
+        bias: the jackknife's estimate of the expectation of `value` minus the truth; NaN for K = 1.
+        effective: effective number of samples, between 1 and K. Near one, the other three are too small.
+        estimator: the estimator's name, without K.
+    """
 
     value: Tensor
+    stderr: Tensor
     bias: Tensor
     effective: Tensor
+    estimator: str
 
 
-def estimate(log_weights: Tensor) -> Estimate:
+def estimate(log_weights: Tensor, estimator: str = "iwae") -> Estimate:
     """All results of log weights `[K, B]`."""
     u = log_weights.double()
-    return Estimate(log_mean_exp(u), jackknife_bias(u), effective_samples(u))
+    bias, stderr = jackknife(u)
+    return Estimate(log_mean_exp(u), stderr, bias, effective_samples(u), estimator)
+
+
+def difference(upper: Estimate, lower: Estimate, estimator: str) -> Estimate:
+    """`upper` minus `lower`, which must not share noise: their variances add up."""
+    return Estimate(
+        upper.value - lower.value,
+        (upper.stderr.square() + lower.stderr.square()).sqrt(),
+        upper.bias - lower.bias,
+        torch.minimum(upper.effective, lower.effective),
+        estimator,
+    )
 
 
 def effective_samples(log_weights: Tensor) -> Tensor:
@@ -46,17 +76,21 @@ def effective_samples(log_weights: Tensor) -> Tensor:
     return torch.exp(2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0))
 
 
-def jackknife_bias(log_weights: Tensor) -> Tensor:
-    """Quenouille's estimate of the bias of the log-mean-exp, `[K, B]` to `[B]`; zero for K = 1, where none is known.
+def jackknife(log_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Bias and standard error of the log-mean-exp, `[K, B]` to twice `[B]`; NaN for K = 1, where neither is known.
 
-    (K - 1) * (mean over k of the log-mean-exp without sample k, minus the log-mean-exp of all): negative where the
-    estimate is expected to lie below the truth.
+    With theta_k the log-mean-exp without sample k, and theta. the mean of these (Quenouille 1956, Tukey 1958):
+    bias = (K - 1) * (theta. - log-mean-exp of all), negative where the estimate is expected to lie below the truth;
+    stderr^2 = (K - 1) / K * sum_k (theta_k - theta.)^2.
     """
     k = len(log_weights)
     if k == 1:
-        return torch.zeros_like(log_weights[0])
+        unknown = torch.full_like(log_weights[0], math.nan)
+        return unknown, unknown
     without = _log_sums_without_one(log_weights) - math.log(k - 1)
-    return (k - 1) * (without.mean(0) - log_mean_exp(log_weights))
+    centre = without.mean(0)
+    stderr = ((without - centre).square().sum(0) * (k - 1) / k).sqrt()
+    return (k - 1) * (centre - log_mean_exp(log_weights)), stderr
 
 
 def _log_sums_without_one(log_weights: Tensor) -> Tensor:

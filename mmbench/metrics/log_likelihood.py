@@ -1,27 +1,26 @@
-"""Log likelihoods of test rows in nats, by importance sampling, with the estimator named in every score.
+"""Log likelihoods of test rows in nats, with the estimator and K named in every score (see `metrics.likelihood`).
 
-- `iwae-K`: log p(x_S) of each modality and of all, with the proposal q(z | x_S); for models with a prior over z.
-- `iwae-difference-K`: log p(x_b | x_a) as log p(x_a, x_b) - log p(x_a). A difference of two lower bounds is no bound,
-  so its jackknife bias stands beside it.
-- `conditional-iwae-K`: log p(x_b | x_a) = log of the integral of p(x_b|z) p(z|x_a), for models whose generative prior
-  given x_a is known (MEME: e_a), with the proposal q(z | x_b). MEME has no prior p(z), hence no log p(x_S).
+Scored are each modality, all of them, each given each other one, and each given all others: `iwae-K`,
+`iwae-difference-K` (of two lower bounds, hence itself no bound) or `conditional-iwae-K`. What a model has no answer to
+is skipped with its reason.
 
-Likelihoods are never rescaled. The standard error is over rows; `details` hold the mean effective number of samples
-and the mean jackknife bias: where the effective number is near one, the value lies far below the truth.
+The standard error is over rows. `details` hold the mean effective number of samples (`ess`: near one, the value lies
+far below the truth), the mean jackknife bias, and the Monte-Carlo standard error of the value, which the rows are not
+to blame for and a larger K makes smaller.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmbench.config import setting
 from mmbench.errors import CannotBear
 from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
-from mmbench.metrics.importance import Estimate, estimate, log_weights_of
-from mmbench.models.posteriors import Density, Normalised
+from mmbench.metrics.importance import Estimate
+from mmbench.metrics.likelihood import LogLikelihoods
 from mmbench.results.records import Score
 
 __all__ = ["LogLikelihood", "LogLikelihoodSettings"]
@@ -43,14 +42,14 @@ class LogLikelihood(Metric):
     """Importance-sampled marginal, joint and conditional log likelihoods."""
 
     name = "log_likelihood"
+    version = 2
     description = "Importance-sampled log p(x_S) and log p(x_b | x_a) of test rows, in nats."
     Settings = LogLikelihoodSettings
 
     def prepare(self, context: Context) -> None:
-        self._names = context.names
+        self._wanted = questions(context.names)
         self._left = self.settings.rows
-        self._found: dict[tuple[Names, Names], list[Estimate]] = {}
-        self._estimators: dict[tuple[Names, Names], str] = {}
+        self._found: dict[tuple[Names, Names], list[Estimate]] = {question: [] for question in self._wanted}
         self._refused: dict[tuple[Names, Names], str] = {}
 
     def update(self, view: View) -> None:
@@ -59,89 +58,49 @@ class LogLikelihood(Metric):
         if len(view.rows) > self._left:
             view = view.select(np.arange(self._left))
         self._left -= len(view.rows)
-        marginals: dict[Names, Estimate | str] = {}
-        for names in self._subsets():
-            self._keep((), names, "iwae", lambda names=names: _marginal(view, names, self.settings.k, marginals))  # type: ignore[misc]
-        for a in self._names:
-            for b in self._names:
-                if a != b:
-                    self._conditional(view, a, b, marginals)
+        answers = LogLikelihoods(view.model, view.values, k=self.settings.k, noise=view.noise("log_likelihood"))
+        for target, given in self._wanted:
+            try:
+                self._found[target, given].append(answers.of(target, given))
+            except (CannotBear, Skipped) as reason:
+                self._refused[target, given] = str(reason)
 
     def compute(self) -> Outcome:
-        directions = [((a,), (b,)) for a in self._names for b in self._names if a != b]
-        wanted = [((), names) for names in self._subsets()] + directions
-        return Outcome(tuple(self._score(given, target) for given, target in wanted))
+        return Outcome(tuple(self._score(target, given) for target, given in self._wanted))
 
-    def _subsets(self) -> list[Names]:
-        single: list[Names] = [(name,) for name in self._names]
-        return single if len(single) == 1 else [*single, self._names]
-
-    def _conditional(self, view: View, a: str, b: str, marginals: dict[Names, Estimate | str]) -> None:
-        try:
-            prior = view.model.generative_prior({a: view.values[a]})
-        except CannotBear:
-            pair = tuple(name for name in self._names if name in (a, b))
-            self._keep((a,), (b,), "iwae-difference", lambda: _difference(view, pair, (a,), self.settings.k, marginals))
-        else:
-            self._keep((a,), (b,), "conditional-iwae", lambda: _given_prior(view, b, a, prior, self.settings.k))
-
-    def _keep(self, given: Names, target: Names, estimator: str, make: Callable[[], Estimate]) -> None:
-        """Add the estimates of these rows, or the reason why there are none."""
-        self._estimators[given, target] = f"{estimator}-{self.settings.k}"
-        try:
-            self._found.setdefault((given, target), []).append(make())
-        except (CannotBear, Skipped) as reason:
-            self._refused[given, target] = str(reason)
-
-    def _score(self, given: Names, target: Names) -> Score:
+    def _score(self, target: Names, given: Names) -> Score:
         names = {"given": "+".join(given), "target": "+".join(target)}
-        estimator = self._estimators.get((given, target), "iwae")
-        reason = self._refused.get((given, target))
-        if reason is None and not self._found.get((given, target)):
-            reason = "the test split has no complete rows."
-        if reason is not None:
-            return self.skipped(reason, estimator, **names)
-        parts = self._found[given, target]
-        value, bias, effective = (
-            torch.cat([getattr(p, key) for p in parts]).cpu().numpy() for key in ("value", "bias", "effective")
+        parts = self._found[target, given]
+        if reason := self._refused.get((target, given), "" if parts else "the test split has no complete rows."):
+            return self.skipped(reason, **names)
+        value = torch.cat([part.value for part in parts])
+        return self.score(
+            float(value.mean()),
+            f"{parts[0].estimator}-{self.settings.k}",
+            stderr=float(value.std() / len(value) ** 0.5) if len(value) > 1 else None,
+            n=len(value),
+            details=_details(parts),
+            **names,
         )
-        details = {"ess": float(effective.mean()), "jackknife_bias": float(bias.mean())}
-        stderr = float(value.std(ddof=1) / len(value) ** 0.5) if len(value) > 1 else None
-        return self.score(float(value.mean()), estimator, stderr=stderr, n=len(value), details=details, **names)
 
 
-def _marginal(view: View, names: Names, k: int, held: dict[Names, Estimate | str]) -> Estimate:
-    """log p(x_names), computed once a view."""
-    if names not in held:
-        try:
-            held[names] = _sampled(view, names, view.model.generative_prior({}), _proposal(view, names), k, "joint")
-        except (CannotBear, Skipped) as reason:
-            held[names] = str(reason)
-    kept = held[names]
-    if isinstance(kept, str):
-        raise Skipped(kept)
-    return kept
+def questions(names: Names) -> list[tuple[Names, Names]]:
+    """What is scored, as (target, given): each modality, all, each given each other, each given all others."""
+    marginals: list[tuple[Names, Names]] = [((name,), ()) for name in names]
+    joint: list[tuple[Names, Names]] = [(names, ())] if len(names) > 1 else []
+    pairs: list[tuple[Names, Names]] = [((b,), (a,)) for a in names for b in names if a != b]
+    rest: list[tuple[Names, Names]] = [((b,), tuple(a for a in names if a != b)) for b in names]
+    return [*marginals, *joint, *pairs, *(rest if len(names) > 2 else [])]
 
 
-def _difference(view: View, both: Names, given: Names, k: int, held: dict[Names, Estimate | str]) -> Estimate:
-    joint, marginal = _marginal(view, both, k, held), _marginal(view, given, k, held)
-    effective = torch.minimum(joint.effective, marginal.effective)
-    return Estimate(joint.value - marginal.value, joint.bias - marginal.bias, effective)
-
-
-def _given_prior(view: View, target: str, given: str, prior: Density, k: int) -> Estimate:
-    return _sampled(view, (target,), prior, _proposal(view, (target,)), k, f"given-{given}")
-
-
-def _proposal(view: View, names: Names) -> Normalised:
-    posterior = view.posterior(names)
-    if not isinstance(posterior, Normalised):
-        kind = type(posterior).__name__
-        raise Skipped(f"importance sampling needs a proposal with a density; q(z | {', '.join(names)}) is {kind}.")
-    return posterior
-
-
-def _sampled(view: View, scored: Names, prior: Density, proposal: Normalised, k: int, role: str) -> Estimate:
-    noise = view.noise(f"log_likelihood|{role}|{'+'.join(scored)}")
-    values = {name: view.values[name] for name in scored}
-    return estimate(log_weights_of(view.model, values, prior=prior, proposal=proposal, k=k, noise=noise))
+def _details(parts: list[Estimate]) -> dict[str, float]:
+    """Means over the rows; what K = 1 leaves unknown is left out."""
+    effective = torch.cat([part.effective for part in parts])
+    bias = torch.cat([part.bias for part in parts])
+    stderr = torch.cat([part.stderr for part in parts])
+    found: dict[str, Tensor] = {
+        "ess": effective.mean(),
+        "jackknife_bias": bias.mean(),
+        "mc_stderr": stderr.square().sum().sqrt() / len(stderr),
+    }
+    return {name: float(value) for name, value in found.items() if value.isfinite()}
