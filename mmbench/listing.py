@@ -1,23 +1,34 @@
 """What `mmbench list` and `mmbench data` show: the registered components with what each says about itself.
 
-Components from outside the package are listed by name; their code runs only when they are asked for by name.
+`mmbench list models` is the capability table: Table 1 of the MEME paper (Joy et al. 2022), extended. Its claims are run
+by the contract suite. Components from outside the package are listed by name; their code runs only when they are asked
+for by name.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmbench.errors import MMBenchError
+from mmbench.printing import table
 from mmbench.registry import Registry
 
-__all__ = ["dataset_rows", "rows"]
+__all__ = ["dataset_rows", "reference", "text"]
 
 Rows = tuple[Sequence[str], list[tuple[str, ...]]]
 
+LEGEND = """\
+test: generates one modality from another. train: learns from rows with missing modalities, by its source (as the MEME
+paper's Table 1 reports it) and here. density: the log likelihoods it has. private: latents of one modality alone.
+stages: those of its default settings. joint: form of the joint posterior of two modalities s and t."""
 
-def rows(kind: str) -> Rows:
-    """Header and rows of `models`, `datasets`, `schemes` or `metrics`."""
-    return {"models": _models, "datasets": _datasets, "schemes": _schemes, "metrics": _metrics}[kind]()
+
+def text(kind: str) -> str:
+    """What is printed of `models`, `datasets`, `schemes` or `metrics`."""
+    if kind == "models":
+        return _models()
+    return table(*{"datasets": _datasets, "schemes": _schemes, "metrics": _metrics}[kind]())
 
 
 def dataset_rows(root: Path | None) -> Rows:
@@ -27,16 +38,63 @@ def dataset_rows(root: Path | None) -> Rows:
     return ("dataset", "files"), _rows(DATASETS, 2, lambda name, dataset: (name, _state(dataset, root)))
 
 
-def _models() -> Rows:
+def _models() -> str:
+    """The capability table, and below it what does not fit: sources, and the rule behind each answer."""
     from mmbench.models import MODELS
 
-    header = ("model", "partial training", "presets", "title")
-    return header, _rows(MODELS, len(header), lambda name, model: (
+    head = ("model", "test", "train: source", "train: here", "modalities", "density", "private", "stages", "joint")
+    known = MODELS.builtin().items()
+    return "\n\n".join([
+        table(head, _rows(MODELS, len(head), _capability)),
+        LEGEND,
+        table(("model", "title", "reference", "additional components", "presets"), [_origin(*item) for item in known]),
+        table(("model", "training with missing modalities"), [(name, _training(m.facts)) for name, m in known]),
+        table(("model", "log likelihoods"), [(name, m.facts.density_rule) for name, m in known]),
+    ])  # fmt: skip
+
+
+def _capability(name: str, model: Any) -> tuple[str, ...]:
+    facts = model.facts
+    return (
         name,
-        "yes" if model.facts.partial_train_holds else "no (--paired-only)",
-        ", ".join(sorted(model.presets)),
-        model.facts.title,
-    ))  # fmt: skip
+        _yes(facts.partial_test),
+        _mark(facts.partial_train_claims),
+        _yes(facts.partial_train_holds),
+        "any" if facts.modalities_max is None else f"up to {facts.modalities_max}",
+        facts.density,
+        _yes(facts.private_latents),
+        ", ".join(stage.name for stage in model.stages),
+        facts.joint,
+    )
+
+
+def _origin(name: str, model: Any) -> tuple[str, ...]:
+    facts = model.facts
+    return name, facts.title, reference(facts.references), facts.additional, ", ".join(sorted(model.presets))
+
+
+def _training(facts: Any) -> str:
+    """The rule that holds here, and the source's words where the table has only their beginning."""
+    rule, claims = facts.partial_train_rule, facts.partial_train_claims
+    return str(rule) if claims == _mark(claims) else f"{rule} (source: {claims})"
+
+
+def _mark(claims: str) -> str:
+    """What the source claims, without its explanation: `in theory, not verified` is `in theory`."""
+    return re.split(r"[,:;(]", claims)[0].strip()
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def reference(references: Iterable[str]) -> str:
+    """The first of `authors, title, venue year` in short: `Shi et al. 2019`, `Wu & Goodman 2018`."""
+    whole = next(iter(references), "")
+    first, *others = whole.split(", ")
+    several = not re.search(r"&|et al", first) and any("&" in other and len(other) < 40 for other in others[:8])
+    years = re.findall(r"\b(?:19|20)\d\d\b(?!\.\d)", whole)
+    return " ".join([first, *(["et al."] if several else []), *years[-1:]])
 
 
 def _datasets() -> Rows:

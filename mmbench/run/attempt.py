@@ -145,7 +145,7 @@ class Attempt:
             spec=self.spec.to_dict(),
             status=status,
             provenance=self.provenance,
-            facts=asdict(self.model.facts),
+            facts=facts(self.model),
             timings={**timings, **sizes},
             created=datetime.now(UTC),
             curves=self.recorder.curves(),
@@ -157,6 +157,11 @@ class Attempt:
             self.store.add(record)
         except StoreError as error:
             self.options.say(f"the run could not be recorded as {record.status}: {error}")
+
+
+def facts(model: MultimodalVAE) -> dict[str, Any]:
+    """What the model says of itself, with its version and the stages of its settings: the report's capability table."""
+    return {**asdict(model.facts), "version": model.version, "stages": [stage.name for stage in model.stages]}
 
 
 def observed(spec: RunSpec, dataset: Dataset) -> Observation:

@@ -9,6 +9,7 @@ import numpy as np
 from mmbench.config import parse_settings
 from mmbench.datasets.base import Dataset, Split, SplitName
 from mmbench.errors import DataMissing
+from mmbench.metrics.base import METRICS
 from mmbench.models.architecture import Architecture
 from mmbench.testing.contract import NotApplicable, collector, promise
 from mmbench.training.settings import TrainSettings
@@ -35,20 +36,22 @@ def _splits(kind: Kind) -> tuple[Dataset, dict[SplitName, Split]]:
 
 @check
 def names_and_presets_are_complete(kind: Kind) -> None:
-    """Lower-case modality names, and values of preset `common` that parse."""
+    """Lower-case modality names, values of preset `common` that parse, and default metrics that there are."""
     names = [spec.name for spec in _made(kind).modalities]
     promise(len(names) == len(set(names)) >= 2, f"modalities {names} are not unique, or fewer than two.")
     promise(all(name == name.lower() and "+" not in name and "|" not in name for name in names), f"names {names}.")
     promise(kind.description, f"{kind.__name__} needs a description.")
     parse_settings(Architecture, kind.common.get("arch", {}), "arch")
     parse_settings(TrainSettings, kind.common.get("train", {}), "train")
+    promise(all(name in METRICS for name in kind.default_metrics or ()), f"default_metrics {kind.default_metrics}.")
 
 
 @check
 def arrays_have_the_shapes_and_types_of_their_modalities(kind: Kind) -> None:
-    """uint8 images, finite float vectors, one class for each original, of the stated number."""
+    """uint8 images, finite float vectors, one class for each original, of the stated number, or no classes at all."""
     dataset, splits = _splits(kind)
     for which, split in splits.items():
+        promise(bool(split.targets) == (dataset.classes is not None), f"classes and the targets of {which} disagree.")
         for spec in dataset.modalities:
             array = split.arrays[spec.name]
             promise(array.shape[1:] == spec.shape, f"{spec.name} of {which} has shape {array.shape}.")
@@ -88,6 +91,34 @@ def pairing_joins_originals_of_one_class_and_uses_each_once(kind: Kind) -> None:
             classes = [split.targets[name][table.table[:, m]] for m, name in enumerate(table.names)]
             promise(all(np.array_equal(classes[0], c) for c in classes), f"a row of {which} joins two classes.")
         promise(table.checksum == dataset.pairing(which, 0).checksum, "the same seed gave another table.")
+
+
+@check
+def a_known_density_is_that_of_the_rows(kind: Kind) -> None:
+    """Finite float64 for any set; rows of the dataset have more density than the same rows shifted or spread out."""
+    dataset, splits = _splits(kind)
+    table, arrays = dataset.pairing("test", 0).table[:200], splits["test"].arrays
+    rows = {spec.name: _as_seen(arrays[spec.name][table[:, m]]) for m, spec in enumerate(dataset.modalities)}
+    if dataset.log_density(rows) is None:
+        raise NotApplicable(f"the density of {dataset.name} is not known.")
+    for names in (*((name,) for name in rows), tuple(rows)):
+        some = {name: rows[name] for name in names}
+        centre = {name: x.mean(axis=0) for name, x in some.items()}
+        others = [
+            {n: x + 1.0 for n, x in some.items()},
+            {n: centre[n] + 1.5 * (x - centre[n]) for n, x in some.items()},
+        ]
+        found, *changed = (dataset.log_density(values) for values in (some, *others))
+        promise(found is not None and found.shape == (len(table),) and found.dtype == np.float64, "no float64 a row.")
+        assert found is not None
+        promise(np.isfinite(found).all(), f"the log density of {names} is not finite.")
+        less = all(other is not None and other.mean() < found.mean() for other in changed)
+        promise(less, f"rows of {names} have less density than changed ones.")
+
+
+def _as_seen(stored: np.ndarray) -> np.ndarray:
+    """Stored values as a model sees them, in float64."""
+    return stored / 255.0 if stored.dtype == np.uint8 else stored.astype(np.float64)
 
 
 @check

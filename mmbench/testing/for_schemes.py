@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from mmbench.datasets.schemes import PLACE, Scheme
-from mmbench.errors import InvalidSetting
+from mmbench.datasets.schemes import PLACE, RowClasses, Scheme
+from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.seeding import generator
 from mmbench.testing.contract import collector, promise
 
@@ -17,6 +17,7 @@ CHECKS, check = collector()
 FRACTIONS = (1.0, 0.5, 0.29, 0.0625)
 TABLES = (("a", "b"), ("a", "b", "c", "d"))
 ROWS = 203
+CLASSES = RowClasses(np.arange(ROWS) % 7, 7)
 
 
 def _made(kind: Kind, names: tuple[str, ...]) -> Scheme:
@@ -24,8 +25,7 @@ def _made(kind: Kind, names: tuple[str, ...]) -> Scheme:
 
 
 def _assigned(kind: Kind, names: tuple[str, ...], f: float, seed: int = 0) -> list[tuple[tuple[str, ...], np.ndarray]]:
-    classes = np.arange(ROWS) % 7
-    return list(_made(kind, names).assign(ROWS, names, classes, f, generator(seed, "scheme")))
+    return list(_made(kind, names).assign(ROWS, names, CLASSES, f, generator(seed, "scheme")))
 
 
 @check
@@ -60,6 +60,36 @@ def parts_keep_some_of_the_modalities_in_order(kind: Kind) -> None:
         for observed, _ in _assigned(kind, names, 0.25)[1:]:
             expected = tuple(name for name in names if name in observed)
             promise(0 < len(observed) < len(names) and observed == expected, f"a part observes {observed}.")
+
+
+@check
+def every_pattern_it_draws_is_one_that_it_names(kind: Kind) -> None:
+    """`patterns` holds proper, non-empty subsets, each once, and all that 20 seeds draw."""
+    for names in TABLES:
+        known = list(_made(kind, names).patterns(names))
+        promise(len(known) == len(set(known)), "a pattern is named twice.")
+        promise(all(0 < len(p) < len(names) and set(p) <= set(names) for p in known), f"patterns are {known}.")
+        for seed in range(20):
+            drawn = {observed for observed, _ in _assigned(kind, names, 0.25, seed)[1:]}
+            promise(drawn <= set(known), f"{sorted(drawn - set(known))} is drawn, but not among its patterns.")
+
+
+@check
+def rows_without_classes_are_divided_or_refused(kind: Kind) -> None:
+    """A scheme that needs classes refuses rows with none or one, unless f = 1; any other draws the same without."""
+    for names in TABLES:
+        scheme = _made(kind, names)
+        for classes in (None, RowClasses(np.zeros(ROWS, np.int64), 1)):
+            whole = scheme.assign(ROWS, names, classes, 1.0, generator(0, "scheme"))
+            promise(len(whole) == 1, "f = 1 leaves rows incomplete where there are no classes.")
+            try:
+                parts = scheme.assign(ROWS, names, classes, 0.5, generator(0, "scheme"))
+            except CannotBear:
+                promise(kind.needs_classes, "rows without classes are refused, but needs_classes is false.")
+                continue
+            promise(not kind.needs_classes, "needs_classes is true, but rows without classes are divided.")
+            same = zip(parts, _assigned(kind, names, 0.5), strict=True)
+            promise(all(np.array_equal(a[1], b[1]) for a, b in same), "the classes change what is drawn.")
 
 
 @check

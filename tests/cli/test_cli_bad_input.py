@@ -40,7 +40,7 @@ def refused(invoke, tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--model", "mme"], ["unknown model 'mme'", "did you mean", "'meme'", "Known: meme, mmvae, mvae."]),
+        (["--model", "memee"], ["unknown model 'memee'", "did you mean", "'meme'", "Known: ", "mmvae, "]),
         (["--preset", "papr"], ["unknown preset", "'papr'", "did you mean 'paper'"]),
         (["--dataset", "digit"], ["unknown dataset 'digit'", "did you mean 'digits'"]),
         (["--scheme", "splt"], ["unknown scheme 'splt'", "did you mean 'split'"]),

@@ -108,3 +108,23 @@ def test_alternate_is_a_setting_of_the_loader(invoke, alternate):
     flags = ["--alternate"] if alternate else []
     spec = json.loads(invoke("run", "--dry-run", "--scheme", "split", "--f", 0.5, *flags).stdout)
     assert spec["settings"]["loader"]["schedule"] == ("alternate" if alternate else "mixed")
+
+
+def test_on_data_of_known_density_the_table_ends_with_the_gaps(invoke, tmp_path):
+    sets = (
+        "--set",
+        "metrics.truth_gap.k=2",
+        "--set",
+        "metrics.truth_gap.rows=20",
+        "--set",
+        "metrics.log_likelihood.k=2",
+    )
+    command = (*QUICK, "--dataset", "linear-gaussian", "--set", "data.rows=200", *sets, "--store", tmp_path / "r.db")
+    result = invoke(*command)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    gaps = [line.split() for line in lines if line.startswith("truth_gap")]
+    targets = ["m1", "m2", "m3", "m1+m2", "m1+m3", "m2+m3", "m1+m2+m3"]
+    assert [line[1:3] for line in gaps] == [[target, kind] for target in targets for kind in ("elbo", "iwae-2")]
+    assert all(float(line[3]) > 0 for line in gaps)
+    assert "skipped" not in result.stdout

@@ -90,6 +90,9 @@ def capabilities(folder: Path, runs: Iterable[RunRecord]) -> TableItem | None:
         "joint",
         "additional",
         "modalities",
+        "log likelihoods",
+        "private latents",
+        "stages",
     )
     body = tuple(_capability(model, known) for (model, _), known in sorted(facts.items()))
     records = [{"model": model, **_flat_facts(known)} for (model, _), known in sorted(facts.items())]
@@ -97,7 +100,9 @@ def capabilities(folder: Path, runs: Iterable[RunRecord]) -> TableItem | None:
     path = write_csv(folder, "models", [{"model": r["model"], **{c: r.get(c, "") for c in columns}} for r in records])
     caption = (
         "What each model can do (the MEME paper's Table 1): what its source claims for partially observed training "
-        "data, what holds in mmbench and by which rule; the form of the joint representation; additional components.",
+        "data, what holds in mmbench and by which rule; the form of the joint representation; additional components; "
+        "of which sets of modalities it has a log likelihood, and how that is estimated; whether some latents belong "
+        "to one modality alone; the stages of its training.",
     )
     return TableItem("table-models", "Capabilities", (*head, "references"), body, caption, path)
 
@@ -113,6 +118,9 @@ def _capability(model: str, facts: Mapping[str, Any]) -> tuple[Any, ...]:
         str(facts.get("joint", DASH)),
         str(facts.get("additional", DASH)) or "none",
         "any number" if limit is None else f"up to {limit}",
+        f"{_yes(facts.get('density'))}: {facts.get('density_rule', '')}".rstrip(": "),
+        _yes(facts.get("private_latents")),
+        ", ".join(map(str, facts.get("stages", ()))) or DASH,
         "; ".join(map(str, facts.get("references", ()))),
     )
 

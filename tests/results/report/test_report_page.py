@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from PIL import Image
 
 from mmbench.config import RunSpec
 from mmbench.results.report import write
+from mmbench.results.report.captions import DASH
+from mmbench.results.report.from_runs import capabilities
 
 FIGURES = [
     "digits-common-coherence",
@@ -143,6 +146,20 @@ def test_capabilities_come_from_the_stored_facts(html: str) -> None:
     assert "pseudo-inputs" in table
     assert "yes: a bound for each pattern" in table
     assert "up to 2" in table
+
+
+def test_capabilities_of_newer_and_older_records_stand_in_one_table(make: Any, tmp_path: Path) -> None:
+    """Records of before have neither stages nor a rule for the density; theirs are dashes."""
+    old = make()
+    known = {**old.facts, "density": "conditionals", "density_rule": "by sampling", "private_latents": True}
+    new = replace(make(model="telbo"), facts={**known, "stages": ["joint", "single"]})
+    (tmp_path / "tables").mkdir()
+    table = capabilities(tmp_path, [old, new])
+    assert table is not None
+    cells = [dict(zip(table.head, row, strict=True)) for row in table.body]
+    assert [row["log likelihoods"] for row in cells] == ["yes", "conditionals: by sampling"]
+    assert [row["private latents"] for row in cells] == ["no", "yes"]
+    assert [row["stages"] for row in cells] == [DASH, "joint, single"]
 
 
 def test_an_empty_store_gives_a_page_that_says_so(store: Any, tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""What the checks of models work with: small networks in float64, random rows, every pattern, variant and stage."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmbench.config import parse_settings
+from mmbench.modality import Batch, ModalitySpec
+from mmbench.models.architecture import Architecture
+from mmbench.models.base import MultimodalVAE, Objective
+from mmbench.seeding import Noise, StepNoise
+from mmbench.training.stages import enter_stage, trainable
+
+__all__ = [
+    "MODALITIES",
+    "ROWS",
+    "Kind",
+    "cases_of",
+    "each_case",
+    "evaluated",
+    "make_model",
+    "observations",
+    "rows",
+    "some_modalities",
+    "step_noise",
+    "trainable_observations",
+    "variants",
+]
+
+Kind = type[MultimodalVAE]
+
+MODALITIES = (
+    ModalitySpec("a", "image", (1, 4, 4)),
+    ModalitySpec("b", "image", (3, 3, 3)),
+    ModalitySpec("c", "vector", (5,)),
+)
+LATENT = 6
+ROWS = 6
+
+
+def some_modalities(count: int) -> tuple[ModalitySpec, ...]:
+    """The first `count` modalities; beyond the third they are vectors."""
+    more = (ModalitySpec(f"more-{i}", "vector", (4,)) for i in range(count - len(MODALITIES)))
+    return (*MODALITIES[:count], *more)
+
+
+def make_model(
+    kind: Kind,
+    *,
+    seed: int = 0,
+    reverse: bool = False,
+    modalities: Sequence[ModalitySpec] | None = None,
+    **settings: Any,
+) -> MultimodalVAE:
+    """The model with small networks in float64, by default on as many of the three modalities as it takes."""
+    specs = modalities or MODALITIES[: kind.facts.modalities_max or len(MODALITIES)]
+    latent = LATENT if LATENT % len(specs) == 0 else LATENT * len(specs)  # some models divide z among the modalities
+    arch = Architecture(networks="small", latent_dim=latent, likelihood="normal", scale=0.5)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        ordered = specs[::-1] if reverse else specs
+        own: Any = parse_settings(kind.Settings, settings, "model")
+        model = kind(ordered, own, arch, kind.coders(ordered, own, arch)).double()
+    model.initialise(Batch(rows(model, 9, seed=1)))
+    return model
+
+
+def variants(kind: Kind) -> list[dict[str, Any]]:
+    """The model settings of all presets, each once: the forms of the model that its file offers by name."""
+    found: list[dict[str, Any]] = []
+    for name in sorted(kind.presets, key=lambda name: name != "common"):
+        values = dict(kind.presets[name].get("model", {}))
+        if values not in found:
+            found.append(values)
+    return found
+
+
+def rows(model: MultimodalVAE, count: int = ROWS, *, seed: int = 0) -> dict[str, Tensor]:
+    """Random rows of every modality."""
+    source = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(count, *spec.shape, generator=source, dtype=torch.float64)
+        for name, spec in sorted(model.modalities.items())
+    }
+
+
+def observations(model: MultimodalVAE) -> list[tuple[str, ...]]:
+    """Every non-empty set of modalities, smallest first."""
+    names = tuple(model.modalities)
+    return [some for size in range(1, len(names) + 1) for some in combinations(names, size)]
+
+
+def trainable_observations(model: MultimodalVAE) -> list[tuple[str, ...]]:
+    """The observation patterns that the model says it can learn from."""
+    return [names for names in observations(model) if model.cannot_bear(names) is None]
+
+
+def evaluated(model: MultimodalVAE, values: Mapping[str, Tensor], noise: Noise, stage: str) -> Objective:
+    """The objective with fresh gradients."""
+    model.zero_grad(set_to_none=True)
+    found = model.objective(values, noise=noise, stage=stage)
+    if found.loss.requires_grad:  # a stage may have nothing to learn from a pattern
+        found.loss.backward()  # type: ignore[no-untyped-call]
+    return found
+
+
+def step_noise(key: int = 0) -> StepNoise:
+    """Noise in float64."""
+    return StepNoise(key, dtype=torch.float64)
+
+
+def each_case(kind: Kind) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], str]]:
+    """A fresh model with values, for every variant, every pattern it can learn from and every stage."""
+    for settings in variants(kind):
+        yield from cases_of(kind, settings)
+
+
+def cases_of(kind: Kind, settings: Mapping[str, Any]) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], str]]:
+    """A fresh model with values, for every pattern it can learn from and every stage."""
+    probe = make_model(kind, **settings)
+    for names in trainable_observations(probe):
+        for stage in probe.stages:
+            model = make_model(kind, **settings)
+            enter_stage(model, stage, trainable(model))
+            yield model, {n: v for n, v in rows(model).items() if n in names}, stage.name
