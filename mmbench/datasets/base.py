@@ -85,12 +85,14 @@ class Dataset(ABC):
         name, description: how it is called and one sentence on what it is.
         Settings: frozen dataclass, `DatasetSettings` or an extension of it.
         common: preset `common` on this dataset: section (`arch`, `train`, `loader`) -> values.
+        default_metrics: what `mmbench run` computes when no metric is named; None for the metrics marked so.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     Settings: ClassVar[type[DatasetSettings]] = DatasetSettings
     common: ClassVar[Mapping[str, Mapping[str, Any]]]
+    default_metrics: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
         self.settings = settings
@@ -117,6 +119,17 @@ class Dataset(ABC):
     @abstractmethod
     def provenance(self) -> Mapping[str, Any]:
         """JSON facts for the record: `status` (`published`, `embedded` or `unverified`), `counts`, `digest`."""
+
+    def log_density(self, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """The exact log density in nats of rows of any non-empty set of modalities; None where it is not known.
+
+        Args:
+            values: modality -> `[n, *shape]`, floats as a model sees them.
+
+        Returns:
+            `[n]`, in float64.
+        """
+        return None
 
     @classmethod
     def fetch(cls, root: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmbench.datasets.base import Dataset, Pairing, Pattern, Split
 from mmbench.datasets.pairing import repeat_within_class
-from mmbench.datasets.schemes import Rows, Scheme, scheme_of
+from mmbench.datasets.schemes import RowClasses, Rows, Scheme, scheme_of
 from mmbench.errors import CannotBear
 from mmbench.seeding import generator
 
@@ -51,7 +51,8 @@ def observe(
     Raises:
         UnknownName: the dataset has no such scheme.
         InvalidSetting: `f` outside its range.
-        CannotBear: `coin` under a scheme that leaves no choice, or `pairs` on a dataset without classes.
+        CannotBear: `coin` under a scheme that leaves no choice, or on a dataset without classes `pairs` or a scheme
+            that needs them.
         DataMissing, DataError: the dataset's files.
     """
     names = tuple(spec.name for spec in dataset.modalities)
@@ -60,7 +61,8 @@ def observe(
     classes = row_classes(dataset.split("train"), pairing)
     _require_classes(dataset, classes)
     labels = np.zeros(len(pairing.table), np.int64) if classes is None else classes
-    parts = scheme.assign(len(labels), names, labels, f, generator(seed, "scheme"))
+    known = None if classes is None or dataset.classes is None else RowClasses(classes, dataset.classes)
+    parts = scheme.assign(len(labels), names, known, f, generator(seed, "scheme"))
     if paired_only:
         parts = parts[:1]
     patterns = [_pattern(part, pairing, labels, dataset.settings.pairs, seed) for part in parts]

@@ -6,26 +6,35 @@ are the first of one permutation, so that for one seed a smaller `f` keeps a sub
 
 The names of schemes may hold a modality: the template `<modality>-only` stands for `mnist-only` and `svhn-only` on a
 dataset with these modalities. The modality named is the one that is always present, the subscript of the MEME paper
-(the released code names the one that is missing).
+(the released code names the one that is missing). Schemes that draw what is missing are in `missing`.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
-from mmbench.errors import InvalidSetting, UnknownName
+from mmbench.errors import CannotBear, InvalidSetting, UnknownName
 from mmbench.registry import Registry
 
-__all__ = ["SCHEMES", "Rows", "Scheme", "complete_rows", "known_schemes", "scheme_of"]
+__all__ = ["SCHEMES", "RowClasses", "Rows", "Scheme", "complete_rows", "known_schemes", "scheme_of"]
 
 Rows = tuple[tuple[str, ...], np.ndarray]
 """The observed modalities, and the rows `[n]` of which they are observed."""
 
 PLACE = "<modality>"
+
+
+@dataclass(frozen=True)
+class RowClasses:
+    """Class of every row of a table `[n]`, and the number of classes that the dataset has."""
+
+    of_row: np.ndarray
+    count: int
 
 
 class Scheme(ABC):
@@ -37,11 +46,13 @@ class Scheme(ABC):
     Class attributes:
         template, description: the name as listed, and one sentence on what is observed.
         by_coin: whether what an incomplete row keeps may be chosen anew for each batch (loader option `coin`).
+        needs_classes: whether what a row keeps depends on its class.
     """
 
     template: ClassVar[str]
     description: ClassVar[str]
     by_coin: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = False
 
     def __init__(self, modality: str | None = None) -> None:
         self.modality = modality
@@ -52,24 +63,40 @@ class Scheme(ABC):
         return self.template.replace(PLACE, self.modality or PLACE)
 
     @abstractmethod
+    def patterns(self, names: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        """Every set of modalities that an incomplete row may be left with, in the dataset's order of `names`."""
+
+    @abstractmethod
     def divide(
-        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+        self, rest: np.ndarray, names: Sequence[str], classes: RowClasses | None, rng: np.random.Generator
     ) -> Sequence[Rows]:
         """What is observed of the rows that do not stay complete.
 
         Args:
             rest: these rows, in random order `[n - floor(f n)]`.
             names: the dataset's modalities, in order.
-            classes: class of every row of the table `[n]` (for schemes whose missingness depends on it).
+            classes: of every row of the table `[n]`; None where there are none, which only schemes see that do not
+                need them.
         """
 
+    def cannot_bear(self, classes: int | None) -> str | None:
+        """Why rows of a dataset with so many classes cannot be divided; None where they can."""
+        if not self.needs_classes or (classes is not None and classes > 1):
+            return None
+        held = "no classes" if classes is None else f"{classes} class"
+        return (
+            f"under scheme {self.name!r} what is missing depends on the class of a row, and the dataset has {held}; "
+            "use scheme 'mcar'"
+        )
+
     def assign(
-        self, n: int, names: Sequence[str], classes: np.ndarray, f: float, rng: np.random.Generator
+        self, n: int, names: Sequence[str], classes: RowClasses | None, f: float, rng: np.random.Generator
     ) -> tuple[Rows, ...]:
         """Divide `n` rows by observation pattern: disjoint, complete rows first, no empty part.
 
         Raises:
             InvalidSetting: `f` outside (0, 1], or so small that no row stays complete.
+            CannotBear: some rows are incomplete, and the scheme needs classes where there are none, or only one.
         """
         count = complete_rows(f, n)
         if count == 0:
@@ -77,6 +104,8 @@ class Scheme(ABC):
         order = rng.permutation(n)
         parts = [(tuple(names), order[:count])]
         if count < n:
+            if reason := self.cannot_bear(None if classes is None else classes.count):
+                raise CannotBear(f"{reason}.")
             parts += self.divide(order[count:], names, classes, rng)
         return tuple((observed, rows) for observed, rows in parts if len(rows))
 
@@ -98,8 +127,11 @@ class Complete(Scheme):
     template = "complete"
     description = "all modalities are observed; for f < 1 the rest of the rows is left out"
 
+    def patterns(self, names: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        return ()
+
     def divide(
-        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+        self, rest: np.ndarray, names: Sequence[str], classes: RowClasses | None, rng: np.random.Generator
     ) -> Sequence[Rows]:
         return ()
 
@@ -111,10 +143,13 @@ class Only(Scheme):
     template = "<modality>-only"
     description = "a fraction f stays complete, the rest keeps this modality alone"
 
+    def patterns(self, names: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        return [(name,) for name in names if name == self.modality]
+
     def divide(
-        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+        self, rest: np.ndarray, names: Sequence[str], classes: RowClasses | None, rng: np.random.Generator
     ) -> Sequence[Rows]:
-        return [(tuple(name for name in names if name == self.modality), rest)]
+        return [(observed, rest) for observed in self.patterns(names)]
 
 
 @SCHEMES.register("split")
@@ -125,11 +160,13 @@ class Split(Scheme):
     description = "a fraction f stays complete, of the rest an equal part keeps each modality alone"
     by_coin = True
 
+    def patterns(self, names: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        return [(name,) for name in names]
+
     def divide(
-        self, rest: np.ndarray, names: Sequence[str], classes: np.ndarray, rng: np.random.Generator
+        self, rest: np.ndarray, names: Sequence[str], classes: RowClasses | None, rng: np.random.Generator
     ) -> Sequence[Rows]:
-        parts = np.array_split(rest, len(names))
-        return [((name,), part) for name, part in zip(names, parts, strict=True)]
+        return list(zip(self.patterns(names), np.array_split(rest, len(names)), strict=True))
 
 
 def known_schemes(modality_names: Sequence[str]) -> dict[str, tuple[str, str | None]]:

@@ -11,7 +11,9 @@ __all__ = ["Architecture"]
 class Architecture:
     """Frozen values; a dataset's preset `common` fills them for all models alike."""
 
-    networks: str = setting("small", help="Encoders and decoders by name: small, paper (Table 8) or released (code).")
+    networks: str = setting(
+        "small", help="Encoders and decoders by name: small, linear, paper (Table 8) or released (code)."
+    )
     latent_dim: int = setting(16, low=1, help="D, the size of the latent space.")
     likelihood: str = setting(
         "laplace", choices=("laplace", "normal", "bernoulli"), help="Likelihood of images and vectors."

@@ -69,7 +69,7 @@ def evaluate_run(
 
     Args:
         run_id: the run's id or a prefix that only it has.
-        metrics: names; None for every metric that is computed by default.
+        metrics: names; None for every metric that is computed by default on the run's dataset.
         sets: `metrics.<metric>.<setting>` -> value.
 
     Raises:
@@ -78,9 +78,9 @@ def evaluate_run(
         CheckpointError: its weights are missing, torn, or another run's.
     """
     options = options or RunOptions()
-    wanted = metric_settings(metrics, _by_metric(sets or {}))
     record = store.get(run_id)
     spec = RunSpec.from_dict(record.spec)
+    wanted = metric_settings(metrics, _by_metric(sets or {}), dataset=spec.dataset)
     dataset = build_dataset(spec, data_root(options.data_root))
     with threads_used(options.threads):
         return _with_scores(record, spec, wanted, dataset, store, options)

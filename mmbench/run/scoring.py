@@ -54,6 +54,7 @@ def score(
         metrics=metrics,
         classifiers=classifiers,
         seed=seed,
+        log_density=dataset.log_density,
         progress=progress,
     )
     return Scored(found, classifiers.digests())

@@ -9,8 +9,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from mmbench.config import SECTIONS, RunSpec, as_dict, content_hash, parse_settings
 from mmbench.datasets.base import DATASETS
 from mmbench.datasets.loader import LoaderSettings
@@ -21,7 +19,6 @@ from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS
 from mmbench.run.building import build_dataset, build_model
 from mmbench.run.options import Request
-from mmbench.seeding import generator
 from mmbench.training.settings import TrainSettings
 
 __all__ = ["ENGINE_VERSION", "fit_key", "metric_settings", "read_spec", "resolve", "spec_hash"]
@@ -60,7 +57,7 @@ def resolve(request: Request) -> RunSpec:
         seed=request.seed,
         paired_only=request.paired_only,
         settings=settings,
-        metrics=metric_settings(request.metrics, metric_sets),
+        metrics=metric_settings(request.metrics, metric_sets, dataset=request.dataset),
     )
     return _bearable(spec)
 
@@ -80,13 +77,18 @@ def read_spec(values: Mapping[str, Any]) -> RunSpec:
     return spec
 
 
-def metric_settings(names: Sequence[str] | None, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def metric_settings(
+    names: Sequence[str] | None, sets: Mapping[str, Mapping[str, Any]], *, dataset: str
+) -> dict[str, dict[str, Any]]:
     """Metric -> its plain settings, sorted by name.
 
     Args:
-        names: None for the metrics that are computed by default.
+        names: None for the metrics that are computed by default: those that the dataset names, or those marked so.
         sets: metric -> values that differ from the defaults.
+        dataset: its name.
     """
+    if names is None:
+        names = DATASETS[dataset].default_metrics
     if names is None:
         names = [name for name, metric in METRICS.builtin().items() if metric.default]
     for name in sets:
@@ -210,9 +212,9 @@ def _bearable(spec: RunSpec) -> RunSpec:
     model = build_model(spec, dataset.modalities)
     if spec.f == 1 or scheme.name == "complete":
         return _replaced(spec, scheme="complete", paired_only=False)
-    rest = np.arange(1000)
-    parts = () if spec.paired_only else scheme.divide(rest, names, np.zeros_like(rest), generator(spec.seed, "scheme"))
-    for observed, _ in parts:
+    if reason := scheme.cannot_bear(dataset.classes):
+        raise CannotBear(f"{reason}, or --f 1.")
+    for observed in () if spec.paired_only else scheme.patterns(names):
         if reason := model.cannot_bear(observed):
             raise CannotBear(f"{reason}; use --paired-only to train it on the complete rows alone, or --f 1.")
     return spec

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.datasets import SCHEMES
-from mmbench.datasets.schemes import complete_rows, scheme_of
+from mmbench.datasets.schemes import RowClasses, complete_rows, scheme_of
 from mmbench.errors import InvalidSetting, MMBenchError, UnknownName
 
 NAMES = ("a", "b", "c")
@@ -16,13 +16,14 @@ fractions = st.integers(1, 1000).map(lambda k: k / 1000)
 
 
 def assigned(name: str, n: int, f: float, names: tuple[str, ...] = NAMES) -> dict[tuple[str, ...], np.ndarray]:
-    parts = scheme_of(name, names).assign(n, names, np.zeros(n, int), f, np.random.default_rng(0))
+    classes = RowClasses(np.arange(n) % 3, 3)
+    parts = scheme_of(name, names).assign(n, names, classes, f, np.random.default_rng(0))
     assert len({observed for observed, _ in parts}) == len(parts)
     return dict(parts)
 
 
 @settings(max_examples=100, deadline=None)
-@given(name=st.sampled_from(["a-only", "c-only", "split"]), n=st.integers(1, 300), f=fractions)
+@given(name=st.sampled_from(["a-only", "c-only", "mcar", "mnar", "split"]), n=st.integers(1, 300), f=fractions)
 def test_parts_are_disjoint_cover_all_rows_and_keep_floor_f_n_complete(name: str, n: int, f: float) -> None:
     if math.floor(round(f * 1000) * n / 1000) == 0:
         with pytest.raises(InvalidSetting, match="leaves none of the"):
@@ -58,7 +59,7 @@ def test_complete_leaves_the_rest_out() -> None:
     assert {p: len(r) for p, r in assigned("complete", 100, 0.25).items()} == {NAMES: 25}
 
 
-@pytest.mark.parametrize("name", ["complete", "a-only", "split"])
+@pytest.mark.parametrize("name", ["complete", "a-only", "mcar", "mnar", "split"])
 def test_f_one_is_the_complete_scheme(name: str) -> None:
     parts, complete = assigned(name, 20, 1.0), assigned("complete", 20, 1.0)
     assert parts.keys() == complete.keys() == {NAMES}
@@ -84,7 +85,7 @@ def test_unknown_schemes_and_modalities_are_refused_with_the_known_ones(name: st
 
 
 def test_schemes_are_listed_by_template_with_a_description() -> None:
-    assert list(SCHEMES) == ["<modality>-only", "complete", "split"]
+    assert list(SCHEMES) == ["<modality>-only", "complete", "mcar", "mnar", "split"]
     assert all(SCHEMES[name].template == name and SCHEMES[name].description for name in SCHEMES)
 
 

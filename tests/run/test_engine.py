@@ -90,6 +90,7 @@ def test_a_run_is_recorded_whole(tiny: ModuleType, store: Store) -> None:
     assert record.fit_key == fit_key(spec, "tiny-1")
     assert record.spec == spec.to_dict()
     assert record.facts["title"] == MODELS["mvae"].facts.title
+    assert (record.facts["version"], record.facts["stages"]) == (MODELS["mvae"].version, ["main"])
     assert [score.metric for score in record.scores] == ["spread"]
     assert record.timings["steps"] == 20
     assert record.timings["parameters"] == sum(

@@ -1,4 +1,6 @@
-"""Encoders and decoders by name: `small` for the embedded data, `paper` (Table 8) and `released` (the MEME code)."""
+"""Encoders and decoders by name: `small` for the embedded digits, `linear` for linear-Gaussian data, `paper` (Table 8),
+and `released` (the MEME code).
+"""
 
 from mmbench.models.networks.base import NETWORKS, Coder, ScaleHead, build
 
