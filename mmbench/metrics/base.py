@@ -24,9 +24,12 @@ from mmbench.seeding import Noise, RowNoise, stream
 if TYPE_CHECKING:
     from mmbench.metrics.classifiers import Classifier
 
-__all__ = ["METRICS", "Context", "Metric", "Outcome", "Skipped", "View"]
+__all__ = ["METRICS", "Context", "LogDensity", "Metric", "Outcome", "Skipped", "View"]
 
 T = TypeVar("T")
+
+LogDensity = Callable[[Mapping[str, np.ndarray]], np.ndarray | None]
+"""Rows of any set of modalities (modality -> `[n, *shape]`) to their exact log densities in nats `[n]`, if known."""
 
 
 class Skipped(MMBenchError):
@@ -112,6 +115,7 @@ class Context:
         classifier: (modality, strength) -> trained classifier (see `metrics.classifiers`); raises `Skipped` where
             there is none.
         seed: the run's evaluation seed.
+        log_density: the exact log density of the data; returns None for a dataset that does not know it.
     """
 
     model: MultimodalVAE
@@ -120,6 +124,7 @@ class Context:
     train: Callable[[], Iterator[View]]
     classifier: "Callable[[str, str], Classifier]"
     seed: int
+    log_density: LogDensity
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmbench.config import parse_settings
 from mmbench.errors import CannotBear
-from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
+from mmbench.metrics.base import METRICS, Context, LogDensity, Metric, Outcome, Skipped, View
 from mmbench.metrics.classifiers import Classifier, Classifiers
 from mmbench.modality import ModalitySpec
 from mmbench.models.base import MultimodalVAE
@@ -66,6 +66,7 @@ def evaluate(
     metrics: Mapping[str, Mapping[str, Any]],
     classifiers: Classifiers | None,
     seed: int,
+    log_density: LogDensity = lambda values: None,
     progress: Callable[[str], None] = log.info,
 ) -> Evaluation:
     """Score a fitted model.
@@ -75,6 +76,7 @@ def evaluate(
         metrics: metric -> plain values of its settings (those left out keep their defaults).
         classifiers: of this dataset; None skips the metrics that need them.
         seed: the run's seed; the noise of evaluation is a stream of its own.
+        log_density: exact log densities of the data; unknown by default.
         progress: is told which metric is being worked on.
 
     Raises:
@@ -91,7 +93,7 @@ def evaluate(
             raise Skipped("there are no classifiers for this dataset.")
         return classifiers.get(name, strength)
 
-    context = Context(model, tuple(modalities), classes, views, classifier, seed)
+    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density)
     with _frozen(model):
         return _run(made, context, test, progress)
 

@@ -25,7 +25,7 @@ HEADLINES = {
     "log_likelihood": ("log p", "", 1),
     "truth_gap": ("gap to the truth", "iwae", 2),
 }
-"""Metric -> how its columns begin, how the estimator of its headline begins, and digits."""
+"""Metric -> how its columns begin, what the estimator of its headline is called by, and digits."""
 
 Column = tuple[str, str, str]  # metric, given, target
 Columns = Mapping[Column, Mapping[Condition, Sequence[Row]]]
@@ -36,7 +36,7 @@ def overview(desk: Desk) -> Section | None:
     by_column: dict[Column, dict[Condition, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for metric, (_, estimator, _) in HEADLINES.items():
         for row in desk.rows(metric):
-            if row.estimator.startswith(estimator) and "class" not in row.protocol:
+            if estimator in row.estimator and "class" not in row.protocol:
                 by_column[metric, row.given, row.target][row.condition].append(row)
     if not by_column:
         return None
