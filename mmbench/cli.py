@@ -206,7 +206,7 @@ def list_(kind: str) -> None:
     """List what is there to run."""
     from mmbench import listing
 
-    click.echo(printing.table(*listing.rows(kind)))
+    click.echo(listing.text(kind))
 
 
 @main.command()
