@@ -25,17 +25,29 @@ Rows with s alone (eq. 4), with N learnable pseudo-inputs u_i of the missing mod
 
     L(s) = E_{e_s}[ log d_s(s|z) + log (1/N) sum_i e_t(z|u_i) - log e_s(z|s) ].
 
-There is no joint prior p(z): p(s, t) = p(t) * integral of d_s(s|z) e_t(z|t). `prior()` is a stand-in, the mixture of
-the encodings of all pseudo-inputs, and says so by its name.
+More than two modalities (appendix E, eq. 11): (1/M) sum_s R_i(x_s, R_e(x_n, n != s)), with the implicit regularisation
+R_i above and an explicit combination R_e of the other modalities. Rows that hold the modalities O, two or more, have
+
+    L(O) = (1/|O|) sum_{s in O} L(s->t)    with t the other observed ones, t = x_{O - s}, and in L(s->t)
+    d_t(t|z) = prod_{n in O - s} d_n(x_n|z),
+    e_t(z|t) = the normalised product of e_n(z|x_n), n in O - s, without a prior expert (`combination=product`),
+               or their uniform mixture (`combination=mixture`).
+
+Rows with s alone have the mixture of e_n(z|u_i) over all n != s and all i in place of that over i. The paper leaves R_e
+open and has no experiment with it. Ours are: the product of decoders as the classifier, the sum over what is observed
+(the loss of a row with several modalities is that of a model of these modalities alone), and the pooled pseudo-inputs.
+The KL of a mixture has no closed form, so `kl=analytic` needs the product.
+
+There is no joint prior p(z), only p(x_A, x_B) = p(x_B) * integral of prod_{m in A} d_m(x_m|z) e_B(z|x_B) with the
+combination e_B. `prior()` is a stand-in, the mixture of the encodings of all pseudo-inputs, and says so by its name.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmbench.config import setting
 from mmbench.errors import CannotBear, InvalidSetting
@@ -46,15 +58,19 @@ from mmbench.models.bounds import NEGLIGIBLE, draw, effective_sample_size, log_m
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Density,
-    Diagonal,
     Distribution,
     Gaussian,
+    Normalised,
     Posterior,
     kl_gaussian,
+    mixture,
+    product,
 )
+from mmbench.models.pseudo_inputs import PseudoInputMixture, joined, mixture_log_prob, normal_pseudo_inputs
+from mmbench.models.resampled import Resampled
 from mmbench.seeding import Noise
 
-__all__ = ["MEME", "MemeSettings", "PseudoInputMixture", "Resampled"]
+__all__ = ["MEME", "MemeSettings", "explicit_combination"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +91,14 @@ class MemeSettings:
     include_own: bool = setting(True, help="Whether the own sample takes part in log q(t|s) (appendix D).")
     detach_weight: bool = setting(True, help="Stop the gradient through the weight (appendix B).")
     direction: str = setting(
-        "both", choices=("both", "s->t", "t->s"), help="Train both directions, or one: s is the first modality."
+        "both",
+        choices=("both", "s->t", "t->s"),
+        help="Train all directions, or, of two modalities, one: s is the first.",
+    )
+    combination: str = setting(
+        "product",
+        choices=("product", "mixture"),
+        help="Conditional prior of several modalities: product or uniform mixture of their encodings.",
     )
     reduction: str = setting("mean", choices=("mean", "sum"), help="Mean (eq. 2) or sum (released) of the directions.")
     pseudo_inputs: int = setting(128, low=1, help="N, pseudo-inputs of each modality.")
@@ -87,7 +110,7 @@ class MemeSettings:
 @final
 @MODELS.register("meme")
 class MEME(MultimodalVAE):
-    """Two modalities, each the other's supervision."""
+    """Two modalities or more, each supervised by the others."""
 
     name: ClassVar[str] = "meme"
     Settings: ClassVar[type] = MemeSettings
@@ -99,10 +122,10 @@ class MEME(MultimodalVAE):
         partial_test=True,
         partial_train_claims="yes",
         partial_train_holds=True,
-        partial_train_rule="pseudo-input prior for the missing modality (eq. 4)",
-        modalities_max=2,
+        partial_train_rule="one observed: pseudo-inputs of the others as prior (eq. 4); several: each from the others",
+        modalities_max=None,
         density="conditionals",
-        density_rule="p(s|t) and p(t|s) by importance sampling; no joint prior, hence no p(s, t) without p(t)",
+        density_rule="p(x_A|x_B) by importance sampling, encodings of B as prior; no joint prior, hence no p(x_A, x_B)",
     )
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "common": {},
@@ -127,13 +150,9 @@ class MEME(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
+        _require_consistent(settings, len(modalities))
         self.negligible = NEGLIGIBLE
-        _require_consistent(settings)
-        if len(modalities) != 2:
-            raise CannotBear(f"model 'meme' takes two modalities, the dataset has {len(modalities)}.")
-        self.pseudo = nn.ParameterDict(
-            {m.name: nn.Parameter(torch.randn(settings.pseudo_inputs, *m.shape) * 0.1 + 0.5) for m in modalities}
-        )
+        self.pseudo = normal_pseudo_inputs(modalities, settings.pseudo_inputs)
 
     def initialise(self, batch: Batch) -> None:
         if self.settings.pseudo_init == "data":
@@ -142,54 +161,76 @@ class MEME(MultimodalVAE):
                     wanted = torch.arange(self.settings.pseudo_inputs, device=rows.device) % len(rows)
                     self.pseudo[name].copy_(rows[wanted])
 
+    # Distributions over z --------------------------------------------------------------------------------------------
     def prior(self) -> Distribution:
         return PseudoInputMixture(tuple(self.pseudo_encodings(name) for name in self.modalities))
 
-    def pseudo_encodings(self, name: str) -> Diagonal:
+    def pseudo_encodings(self, name: str) -> Gaussian:
         """e_name(z | u_i) of the N pseudo-inputs of a modality: parameters `[N, D]`."""
-        return self.encode(name, self.pseudo[name])
+        return self._encoding(name, self.pseudo[name])
 
     def posterior(self, values: Mapping[str, Tensor]) -> Posterior:
-        """e_m for one modality. For both, which the paper leaves open: q(z|s,t), e_s resampled by d_t(t|z)."""
+        """e_m for one modality; for several, which the paper leaves open, our choice.
+
+        Both of two modalities: q(z|s,t), e_s resampled by d_t(t|z). Several of more: their explicit combination, which
+        is the model's own p(z|x_S).
+        """
         require_observed(self, values)
         names = [name for name in self.modalities if name in values]
-        source = self.encode(names[0], values[names[0]])
-        if len(names) == 1:
-            return source
-        return Resampled(source, self, names[1], values[names[1]], candidates=self.settings.k + 1)
+        if len(names) < 2 or len(self.modalities) > 2:
+            return self._combined(values)
+        first, second = names
+        source = self._encoding(first, values[first])
+        return Resampled(
+            source, lambda z: self.log_likelihood(second, values[second], z), candidates=self.settings.k + 1
+        )
 
     def generative_prior(self, given: Mapping[str, Tensor]) -> Density:
-        if len(given) != 1:
-            raise CannotBear("MEME has no joint prior p(z), so that only p(s|t) and p(t|s) can be estimated.")
-        ((name, x),) = given.items()
-        return self.encode(name, x)
+        if not given:
+            raise CannotBear(
+                "MEME has no joint prior p(z), so that only p(x_A|x_B) of disjoint, non-empty A and B can be estimated."
+            )
+        require_observed(self, given)
+        return self._combined(given)
 
+    def _combined(self, values: Mapping[str, Tensor]) -> Normalised:
+        encodings = [self._encoding(name, values[name]) for name in sorted(values)]
+        return explicit_combination(encodings, self.settings.combination)
+
+    def _encoding(self, name: str, x: Tensor) -> Gaussian:
+        encoding = self.encode(name, x)
+        assert isinstance(encoding, Gaussian)
+        return encoding
+
+    # The objective ---------------------------------------------------------------------------------------------------
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"
     ) -> Objective:
         require_observed(self, values)
-        encodings = {name: self.encode(name, values[name]) for name in self.modalities if name in values}
+        encodings = {name: self._encoding(name, values[name]) for name in self.modalities if name in values}
         if len(encodings) == 1:
             (name,) = encodings
             return self._unpaired(name, values[name], encodings[name], noise)
-        first, second = self.modalities
-        directions = {"both": [(first, second), (second, first)], "s->t": [(first, second)], "t->s": [(second, first)]}
         bounds: list[Tensor] = []
         terms: dict[str, Tensor] = {}
-        for s, t in directions[self.settings.direction]:
-            bound, found = self.directed(s, t, values, encodings, noise.child(s))
+        for s in self._sources(tuple(encodings)):
+            bound, found = self.directed(s, values, encodings, noise.child(s))
             bounds.append(bound)
-            terms |= {f"{name}/{s}|{t}": value for name, value in found.items()}
+            others = "+".join(sorted(set(values) - {s}))
+            terms |= {f"{name}/{s}|{others}": value for name, value in found.items()}
         total = torch.stack(bounds).sum(0)
         loss = -total.mean() / (len(bounds) if self.settings.reduction == "mean" else 1)
         return Objective(loss, terms)
 
-    def _unpaired(self, name: str, x: Tensor, e_s: Diagonal, noise: Noise) -> Objective:
+    def _sources(self, observed: tuple[str, ...]) -> tuple[str, ...]:
+        """The modalities s of the directions s -> others that are trained."""
+        return {"both": observed, "s->t": observed[:1], "t->s": observed[1:]}[self.settings.direction]
+
+    def _unpaired(self, name: str, x: Tensor, e_s: Gaussian, noise: Noise) -> Objective:
         """Eq. 4, for rows that hold modality `name` alone."""
-        (missing,) = set(self.modalities) - {name}
+        missing = joined([self.pseudo_encodings(n) for n in sorted(set(self.modalities) - {name})])
         z = e_s.rsample(1, noise.child(name))
-        log_prior = mixture_log_prob(self.pseudo_encodings(missing), z)
-        log_ratio = log_prior - e_s.log_prob(z)
+        log_ratio = mixture_log_prob(missing, z) - e_s.log_prob(z)
         reconstruction = self.log_likelihood(name, x, z)
         terms = {
             f"log_likelihood/{name}": reconstruction.detach().mean(),
@@ -198,73 +239,76 @@ class MEME(MultimodalVAE):
         return Objective(-(reconstruction + log_ratio).mean(), terms)
 
     def directed(
-        self, s: str, t: str, values: Mapping[str, Tensor], encodings: Mapping[str, Diagonal], noise: Noise
+        self, s: str, values: Mapping[str, Tensor], encodings: Mapping[str, Gaussian], noise: Noise
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The estimate of L(s->t) without log p(t), one value a row `[B]`, and its terms."""
+        """The estimate of L(s->t), t all other values, without log p(t): one value a row `[B]`, and its terms."""
         e_s = encodings[s]
+        t = {name: values[name] for name in sorted(values) if name != s}
+        e_t = explicit_combination([encodings[name] for name in t], self.settings.combination)
         eps = noise.normal("z", (self.settings.k + 1, *e_s.location.shape))
+
+        def first_term(z: Tensor) -> Tensor:
+            return self._regularised(self.log_likelihood(s, values[s], z), e_s, e_t, z)
+
         if self.settings.own == "drawn":
-            return self._drawn(s, t, values, encodings, eps, noise)
+            return self._drawn(e_s, t, first_term, eps, noise.uniform("drawn", (1, eps.shape[1])))
         z = e_s.transport(eps)
-        l_t = self._scores(t, values[t], z)
+        l_t = self._scores(t, z)
         log_q = self._log_q(l_t)
         weight = (l_t - log_q).exp()
         if self.settings.detach_weight:
             weight = weight.detach()
         carrying = slice(None) if self.settings.own == "all" else slice(0, 1)
-        first = self._first_term(s, values, encodings, z[carrying], t) - l_t[carrying]
+        first = first_term(z[carrying]) - l_t[carrying]
         bound = (weight[carrying] * first).mean(0) + self.settings.c * log_q
         return bound, _terms(first, log_q, l_t)
 
     def _drawn(
         self,
-        s: str,
-        t: str,
-        values: Mapping[str, Tensor],
-        encodings: Mapping[str, Diagonal],
+        e_s: Gaussian,
+        t: Mapping[str, Tensor],
+        first_term: Callable[[Tensor], Tensor],
         eps: Tensor,
-        noise: Noise,
+        uniform: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Score K + 1 samples without autograd, differentiate the one drawn in proportion to its weight.
 
         The gradient of log q(t|s) is the softmax-weighted sum of the gradients of l_k, for which the drawn l_k stands.
         With log-sum-exp the weights sum to 1 instead of K + 1, which scales the first term by 1 / (K + 1).
         """
-        e_s = encodings[s]
         with torch.no_grad():
-            l_t = self.log_likelihood(t, values[t], e_s.transport(eps))
+            l_t = self._supervision(t, e_s.transport(eps))
             log_q = self._log_q(l_t)
-            index = draw(l_t, noise.uniform("drawn", (1, l_t.shape[1])))
+            index = draw(l_t, uniform)
         z = e_s.transport(take(eps, index))
         share = 1.0 if self.settings.logq == "mean" else 1 / len(l_t)
         scored = take(l_t, index)
-        first = self._first_term(s, values, encodings, z, t)
+        first = first_term(z)
         bound = share * (first - scored) + self.settings.c * log_q
         if self.settings.c != share:  # otherwise d_t's two gradients cancel exactly, and it needs no backward pass
-            differentiated = self.log_likelihood(t, values[t], z)
+            differentiated = self._supervision(t, z)
             bound = bound + (self.settings.c - share) * (differentiated - differentiated.detach())
         return bound[0], _terms((first - scored).detach(), log_q, l_t)
 
-    def _scores(self, t: str, x: Tensor, z: Tensor) -> Tensor:
+    def _supervision(self, t: Mapping[str, Tensor], z: Tensor) -> Tensor:
+        """log d_t(t|z), the sum over the modalities of t, `[K, B]`."""
+        return torch.stack([self.log_likelihood(name, x, z) for name, x in t.items()]).sum(0)
+
+    def _scores(self, t: Mapping[str, Tensor], z: Tensor) -> Tensor:
         """log d_t(t|z_k) `[K + 1, B]`, differentiable in the samples that carry weight in log q(t|s)."""
         with torch.no_grad():
-            scores = self.log_likelihood(t, x, z)
+            scores = self._supervision(t, z)
         carrying = scores.softmax(0) > self.negligible
 
         def differentiate(samples: Tensor, rows: Tensor) -> Tensor:
-            return self.log_likelihood(t, x[rows], z[samples, rows].unsqueeze(0))[0]
+            return self._supervision({name: x[rows] for name, x in t.items()}, z[samples, rows].unsqueeze(0))[0]
 
         return refined(scores, carrying, differentiate)
 
-    def _first_term(
-        self, s: str, values: Mapping[str, Tensor], encodings: Mapping[str, Diagonal], z: Tensor, t: str
-    ) -> Tensor:
+    def _regularised(self, reconstruction: Tensor, e_s: Gaussian, e_t: Normalised, z: Tensor) -> Tensor:
         """log d_s(s|z) + log e_t(z|t) - log e_s(z|s), or with -KL(e_s || e_t) for the last two, `[K, B]`."""
-        e_s, e_t = encodings[s], encodings[t]
-        reconstruction = self.log_likelihood(s, values[s], z)
         if self.settings.kl == "mc":
             return reconstruction + e_t.log_prob(z) - e_s.log_prob(z)
-        assert isinstance(e_s, Gaussian)
         assert isinstance(e_t, Gaussian)
         return reconstruction - kl_gaussian(e_s, e_t)
 
@@ -273,49 +317,11 @@ class MEME(MultimodalVAE):
         return log_mean_exp(used) if self.settings.logq == "mean" else used.logsumexp(0)
 
 
-@final
-@dataclass(frozen=True)
-class PseudoInputMixture(Distribution):
-    """Uniform mixture of the encodings of all pseudo-inputs of all modalities: MEME's stand-in for a prior."""
-
-    components: tuple[Diagonal, ...]
-    name: str = "pseudo-inputs"
-
-    def sample(self, k: int, rows: int, noise: Noise) -> Tensor:
-        location = torch.cat([q.location for q in self.components])
-        scale = torch.cat([q.scale for q in self.components])
-        index = (noise.uniform("component", (k, rows)) * len(location)).long().clamp(max=len(location) - 1)
-        eps = noise.normal("prior", (k, rows, location.shape[-1]))
-        return location[index] + scale[index] * eps
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return log_mean_exp(torch.stack([mixture_log_prob(q, z) for q in self.components]))
-
-
-@final
-class Resampled(Posterior):
-    """q(z|s,t), proportional to e_s(z|s) d_t(t|z): candidates of e_s, resampled by the likelihood of t.
-
-    It has no density of its own; metrics that need one are skipped with that reason.
-    """
-
-    def __init__(self, source: Diagonal, model: MEME, target: str, x: Tensor, *, candidates: int) -> None:
-        self._source, self._model, self._target, self._x = source, model, target, x
-        self._candidates = candidates
-
-    def rsample(self, k: int, noise: Noise) -> Tensor:
-        rows = len(self._x)
-        eps = noise.normal("z", (k * self._candidates, rows, self._source.location.shape[-1]))
-        z = self._source.transport(eps)
-        scores = self._model.log_likelihood(self._target, self._x, z)
-        uniform = noise.uniform("resampled", (k, rows))
-        z, scores = z.reshape(k, -1, *z.shape[1:]), scores.reshape(k, -1, rows)
-        return torch.cat([take(z[i], draw(scores[i], uniform[i : i + 1])) for i in range(k)])
-
-
-def mixture_log_prob(components: Diagonal, z: Tensor) -> Tensor:
-    """log (1/N) sum_i e(z|u_i) for components with parameters `[N, D]` and z `[K, B, D]`: `[K, B]`."""
-    return components.log_prob(z.unsqueeze(-2)).logsumexp(-1) - math.log(len(components.location))
+def explicit_combination(experts: Sequence[Gaussian], kind: str) -> Normalised:
+    """R_e of appendix E: the normalised product (no prior expert) or the uniform mixture; one expert is itself."""
+    if len(experts) == 1:
+        return experts[0]
+    return mixture(experts) if kind == "mixture" else product(experts, prior_expert=False)
 
 
 def _terms(first: Tensor, log_q: Tensor, l_t: Tensor) -> dict[str, Tensor]:
@@ -328,7 +334,21 @@ def _terms(first: Tensor, log_q: Tensor, l_t: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _require_consistent(settings: MemeSettings) -> None:
+def _require_consistent(settings: MemeSettings, count: int) -> None:
+    if count < 2:
+        raise CannotBear(
+            "model 'meme' learns by mutual supervision and needs two modalities or more; there is only one."
+        )
+    if count > 2 and settings.direction != "both":
+        raise InvalidSetting(
+            f"model.direction={settings.direction} names one of the two directions between two modalities; "
+            f"there are {count} modalities here: use both, which trains every direction."
+        )
+    if count > 2 and settings.kl == "analytic" and settings.combination == "mixture":
+        raise InvalidSetting(
+            "model.kl=analytic needs model.combination=product with more than two modalities: "
+            "the KL of a mixture has no closed form; or use model.kl=mc."
+        )
     if settings.own != "one" and not settings.include_own:
         raise InvalidSetting("model.own=all and drawn need model.include_own=true: the samples must be exchangeable.")
     if settings.own == "drawn" and not settings.detach_weight:
