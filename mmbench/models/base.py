@@ -18,7 +18,7 @@ from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.likelihoods import Likelihood, likelihood_of, rescaling
 from mmbench.models.networks import Coder, build
-from mmbench.models.posteriors import Density, Diagonal, Distribution, Posterior, diagonal
+from mmbench.models.posteriors import Density, Diagonal, Distribution, Gaussian, Posterior, diagonal
 from mmbench.registry import Registry
 from mmbench.seeding import Noise
 
@@ -183,6 +183,10 @@ class MultimodalVAE(nn.Module, ABC):
         """The distribution that modality `name`'s encoder gives for x `[B, *shape]`."""
         location, scale = self.encoders[name](x)
         return diagonal(family, location, scale)
+
+    def gaussian(self, name: str, x: Tensor) -> Gaussian:
+        """The Gaussian that modality `name`'s encoder gives for x `[B, *shape]`."""
+        return Gaussian(*self.encoders[name](x))
 
     def likelihood(self, name: str, z: Tensor) -> Likelihood:
         """p(x_name | z) for z of shape `[K, B, D]`: batch shape `[K, B]`, never rescaled."""

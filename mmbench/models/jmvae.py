@@ -112,7 +112,7 @@ class JMVAE(MultimodalVAE):
         require_observed(self, values)
         if self.settings.variant == "zero" or len(values) == len(self.modalities):
             return self._joint(values)
-        experts = [self._own(name, values[name]) for name in sorted(values)]
+        experts = [self.gaussian(name, values[name]) for name in sorted(values)]
         return experts[0] if len(experts) == 1 else product(experts, prior_expert=False)
 
     def objective(
@@ -128,7 +128,7 @@ class JMVAE(MultimodalVAE):
         kl = kl_standard(q)
         warm = self._warm(progress)
         elbo = torch.stack(list(scores.values())).sum(0) - warm * self.settings.beta * kl
-        apart = {name: kl_gaussian(q, self._own(name, values[name])) for name in self.encoders}
+        apart = {name: kl_gaussian(q, self.gaussian(name, values[name])) for name in self.encoders}
         bound = elbo - warm * self.settings.alpha * sum(apart.values(), torch.zeros_like(elbo))
         terms = {"elbo": elbo.detach().mean(), "kl": kl.detach().mean()}
         terms |= {f"log_likelihood/{name}": score.detach().mean() for name, score in scores.items()}
@@ -140,8 +140,3 @@ class JMVAE(MultimodalVAE):
 
     def _joint(self, values: Mapping[str, Tensor]) -> Gaussian:
         return Gaussian(*self.joint(values))
-
-    def _own(self, name: str, x: Tensor) -> Gaussian:
-        q = self.encode(name, x)
-        assert isinstance(q, Gaussian)
-        return q

@@ -167,7 +167,7 @@ class MEME(MultimodalVAE):
 
     def pseudo_encodings(self, name: str) -> Gaussian:
         """e_name(z | u_i) of the N pseudo-inputs of a modality: parameters `[N, D]`."""
-        return self._encoding(name, self.pseudo[name])
+        return self.gaussian(name, self.pseudo[name])
 
     def posterior(self, values: Mapping[str, Tensor]) -> Posterior:
         """e_m for one modality; for several, which the paper leaves open, our choice.
@@ -180,7 +180,7 @@ class MEME(MultimodalVAE):
         if len(names) < 2 or len(self.modalities) > 2:
             return self._combined(values)
         first, second = names
-        source = self._encoding(first, values[first])
+        source = self.gaussian(first, values[first])
         return Resampled(
             source, lambda z: self.log_likelihood(second, values[second], z), candidates=self.settings.k + 1
         )
@@ -194,20 +194,15 @@ class MEME(MultimodalVAE):
         return self._combined(given)
 
     def _combined(self, values: Mapping[str, Tensor]) -> Normalised:
-        encodings = [self._encoding(name, values[name]) for name in sorted(values)]
+        encodings = [self.gaussian(name, values[name]) for name in sorted(values)]
         return explicit_combination(encodings, self.settings.combination)
-
-    def _encoding(self, name: str, x: Tensor) -> Gaussian:
-        encoding = self.encode(name, x)
-        assert isinstance(encoding, Gaussian)
-        return encoding
 
     # The objective ---------------------------------------------------------------------------------------------------
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"
     ) -> Objective:
         require_observed(self, values)
-        encodings = {name: self._encoding(name, values[name]) for name in self.modalities if name in values}
+        encodings = {name: self.gaussian(name, values[name]) for name in self.modalities if name in values}
         if len(encodings) == 1:
             (name,) = encodings
             return self._unpaired(name, values[name], encodings[name], noise)

@@ -140,7 +140,7 @@ class MMJSD(MultimodalVAE):
         return Objective(-bound.mean(), terms | {"divergence": divergence.detach().mean()})
 
     def _experts(self, values: Mapping[str, Tensor]) -> dict[str, Gaussian]:
-        return {name: Gaussian(*self.encoders[name](values[name])) for name in sorted(values)}
+        return {name: self.gaussian(name, values[name]) for name in sorted(values)}
 
     def _weights(self, experts: int) -> list[float]:
         """pi over the experts and, last, the prior."""

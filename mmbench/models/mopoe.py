@@ -123,7 +123,7 @@ class MOPOE(MultimodalVAE):
         return Objective(-bound.mean(), terms)
 
     def _experts(self, values: Mapping[str, Tensor]) -> dict[str, Gaussian]:
-        return {name: Gaussian(*self.encoders[name](values[name])) for name in sorted(values)}
+        return {name: self.gaussian(name, values[name]) for name in sorted(values)}
 
     def _products(self, experts: Mapping[str, Gaussian], *, full: int) -> dict[str, Gaussian]:
         """q~_S of every subset S of the experts, by the names of its members joined with `+`."""

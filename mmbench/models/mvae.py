@@ -75,13 +75,13 @@ class MVAE(MultimodalVAE):
 
     def posterior(self, values: Mapping[str, Tensor]) -> Gaussian:
         require_observed(self, values)
-        return product([self._expert(name, x) for name, x in values.items()], prior_expert=True)
+        return product([self.gaussian(name, x) for name, x in values.items()], prior_expert=True)
 
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"
     ) -> Objective:
         require_observed(self, values)
-        experts = {name: self._expert(name, values[name]) for name in self.modalities if name in values}
+        experts = {name: self.gaussian(name, values[name]) for name in self.modalities if name in values}
         subsets = fixed_subsets(tuple(experts))
         posteriors = [product([experts[name] for name in subset], prior_expert=True) for subset in subsets]
         z = torch.cat(
@@ -101,11 +101,6 @@ class MVAE(MultimodalVAE):
     def _beta(self, progress: float) -> float:
         warm = 1.0 if self.settings.anneal == 0 else min(1.0, progress / self.settings.anneal)
         return self.settings.beta * warm
-
-    def _expert(self, name: str, x: Tensor) -> Gaussian:
-        expert = self.encode(name, x)
-        assert isinstance(expert, Gaussian)
-        return expert
 
     def _reconstructions(self, values: Mapping[str, Tensor], subsets: Sequence[tuple[str, ...]], z: Tensor) -> Tensor:
         """Sum of the weighted log likelihoods of each subset's own modalities, `[len(subsets), B]`.

@@ -129,7 +129,7 @@ class TELBO(MultimodalVAE):
                 f"model 'telbo' has no posterior given only {', '.join(sorted(values))}: its source defines one of all "
                 "modalities and one of each alone; model.subsets=product multiplies the latter."
             )
-        experts = [self._own(name, values[name]) for name in sorted(values)]
+        experts = [self.gaussian(name, values[name]) for name in sorted(values)]
         return experts[0] if len(experts) == 1 else product(experts, prior_expert=False)
 
     def objective(
@@ -146,7 +146,7 @@ class TELBO(MultimodalVAE):
             scores = [self.log_likelihood(name, values[name], z)[0] for name in sorted(values)]
             elbos.append(self._elbo(JOINT, q, torch.stack(scores).sum(0), terms))
         for name in sorted(values) if "single" in PARTS[stage] else []:
-            q = self._own(name, values[name])
+            q = self.gaussian(name, values[name])
             score = self._own_score(name, values[name], q.rsample(1, noise.child(name)))
             elbos.append(self._elbo(name, q, self.settings.gamma * score, terms))
         if not elbos:
@@ -159,11 +159,6 @@ class TELBO(MultimodalVAE):
         elbo = reconstruction - self.settings.beta * kl
         terms[f"elbo/{role}"], terms[f"kl/{role}"] = elbo.detach().mean(), kl.detach().mean()
         return elbo
-
-    def _own(self, name: str, x: Tensor) -> Gaussian:
-        q = self.encode(name, x)
-        assert isinstance(q, Gaussian)
-        return q
 
     def _own_score(self, name: str, x: Tensor, z: Tensor) -> Tensor:
         """Weighted log likelihood of a modality at its own sample z `[1, B, D]`: `[B]`.

@@ -101,7 +101,7 @@ class VAE(MultimodalVAE):
                 "and share no latent; ask for one modality at a time."
             )
         ((name, x),) = values.items()
-        return self._own(name, x)
+        return self.gaussian(name, x)
 
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"
@@ -117,14 +117,9 @@ class VAE(MultimodalVAE):
                 terms |= {f"{term}/{name}": number.detach().mean() for term, number in found.items()}
         return Objective(-torch.stack(bounds).sum(0).mean(), terms)
 
-    def _own(self, name: str, x: Tensor) -> Gaussian:
-        q = self.encode(name, x)
-        assert isinstance(q, Gaussian)
-        return q
-
     def _elbo(self, name: str, x: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
         """The ELBO of each row `[B]`, and its terms."""
-        q = self._own(name, x)
+        q = self.gaussian(name, x)
         reconstruction = self.log_likelihood(name, x, q.rsample(1, noise))[0]
         kl = kl_standard(q)
         elbo = reconstruction - self.settings.beta * kl
@@ -132,7 +127,7 @@ class VAE(MultimodalVAE):
 
     def _iwae(self, name: str, x: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
         """The importance-weighted bound of each row `[B]`, and its terms."""
-        q = self._own(name, x)
+        q = self.gaussian(name, x)
         z = q.rsample(self.settings.k, noise)
         log_weights = self.log_likelihood(name, x, z) + self.prior().log_prob(z) - q.log_prob(z)
         bound = log_mean_exp(log_weights)
