@@ -17,6 +17,7 @@ from mmbench.testing.small_models import (
     ROWS,
     Kind,
     evaluated,
+    loss_of,
     make_model,
     observations,
     rows,
@@ -136,7 +137,7 @@ def losses_with(kind: Kind, count: int, settings: Mapping[str, Any]) -> list[flo
         model = make_model(kind, modalities=some_modalities(count), **settings)
     except CannotBear:
         return None
-    return [evaluated(model, rows(model), step_noise(), stage.name).loss.item() for stage in model.stages]
+    return [loss_of(model, rows(model), step_noise(), stage.name).item() for stage in model.stages]
 
 
 def questions(model: MultimodalVAE) -> list[tuple[Names, Names]]:

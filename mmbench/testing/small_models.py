@@ -21,6 +21,7 @@ __all__ = [
     "cases_of",
     "each_case",
     "evaluated",
+    "loss_of",
     "make_model",
     "observations",
     "rows",
@@ -105,6 +106,12 @@ def evaluated(model: MultimodalVAE, values: Mapping[str, Tensor], noise: Noise, 
     if found.loss.requires_grad:  # a stage may have nothing to learn from a pattern
         found.loss.backward()  # type: ignore[no-untyped-call]
     return found
+
+
+def loss_of(model: MultimodalVAE, values: Mapping[str, Tensor], noise: Noise, stage: str) -> Tensor:
+    """The loss alone, without gradients: for checks of its value."""
+    with torch.no_grad():
+        return model.objective(values, noise=noise, stage=stage).loss
 
 
 def step_noise(key: int = 0) -> StepNoise:
