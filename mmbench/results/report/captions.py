@@ -7,9 +7,21 @@ from mmbench.results.records import RunRecord
 from mmbench.results.report.groups import Condition, Group, flat
 from mmbench.results.report.summaries import Row
 
-__all__ = ["DASH", "data_of", "figures_text", "n_of", "protocol_text", "seeds_of", "terms_of", "value_text"]
+__all__ = [
+    "DASH",
+    "data_of",
+    "figures_text",
+    "n_of",
+    "protocol_text",
+    "seeds_of",
+    "terms_of",
+    "unreliable",
+    "value_text",
+]
 
 DASH = "\N{EN DASH}"  # where a cell has nothing to show
+DAGGER = "\N{DAGGER}"
+FEW = 5.0  # effective samples below which an importance-sampled estimate is marked
 
 
 def terms_of(group: Group) -> str:
@@ -65,7 +77,7 @@ def n_of(rows: Sequence[Row]) -> str:
     for row in sorted(rows, key=lambda row: row.n):
         by_condition[row.condition] = row
     n, of = sum(r.n for r in by_condition.values()), sum(r.of for r in by_condition.values())
-    return "" if n == of else f"{n} of {of} runs have this score; the others are named under what is missing."
+    return "" if n == of else f"{n} of {of} runs have all of this; {DASH}: no such score, for the model or the run."
 
 
 def protocol_text(protocol: Mapping[str, Any]) -> str:
@@ -81,10 +93,20 @@ def value_text(row: Row, digits: int = 3) -> str:
     """Mean with its standard deviation over seeds, or with its standard error over test rows where there is one."""
     if row.mean is None:
         return DASH
-    text = f"{row.mean:.{digits}f}"
+    text = f"{row.mean:.{digits}f}" + (DAGGER if row.ess is not None and row.ess < FEW else "")
     if row.sd is not None:
         return f"{text} ± {row.sd:.{digits}f}"
     return text if row.stderr is None else f"{text} (se {row.stderr:.{digits}f})"
+
+
+def unreliable(rows: Iterable[Row]) -> str:
+    """What the dagger means; empty where no row has one."""
+    if not any(row.ess is not None and row.ess < FEW for row in rows):
+        return ""
+    return (
+        f"{DAGGER}: fewer than {FEW:g} effective samples a row on average, so the estimate is unreliable and its errors are "
+        "too small: a marginal lies below the truth, a difference of two may lie on either side of it."
+    )
 
 
 def figures_text(count: int, noun: str) -> str:

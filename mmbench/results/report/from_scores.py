@@ -10,7 +10,7 @@ from mmbench.results.report.bounds import (
     judges_differ,
     latent_references,
 )
-from mmbench.results.report.captions import n_of, seeds_of, terms_of, value_text
+from mmbench.results.report.captions import n_of, seeds_of, terms_of, unreliable, value_text
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.curves import Panel, Published, Reference, against_f, by_scheme
 from mmbench.results.report.desk import Desk
@@ -215,7 +215,7 @@ def _plain_table(desk: Desk, metric: str, name: str, title: str, text: str, digi
 
 
 def _table_caption(desk: Desk, rows: Sequence[Row], text: str) -> tuple[str, ...]:
-    sentences = (text, seeds_of(rows), n_of(rows), f"Terms: {terms_of(desk.group)}")
+    sentences = (text, seeds_of(rows), n_of(rows), unreliable(rows), f"Terms: {terms_of(desk.group)}")
     return tuple(sentence for sentence in sentences if sentence)
 
 

@@ -154,7 +154,7 @@ def _group(runs: list[RunRecord], parts: Sequence[list[RunRecord]]) -> Group:
         settings=_shared(runs[0]),
         runs=current,
         left_out=older,
-        names=_names({condition_of(run).variant for run in runs}),
+        names=_names({condition_of(run).variant for run in runs}, _titles(runs)),
     )
 
 
@@ -183,21 +183,30 @@ def _differences(runs: Sequence[RunRecord], siblings: Sequence[Sequence[RunRecor
     return ", ".join(f"{key} = {own.get(key)}" for key in differing)
 
 
-def _names(variants: Iterable[Variant]) -> dict[Variant, str]:
+def _titles(runs: Iterable[RunRecord]) -> dict[str, str]:
+    """Model -> how the literature writes it, from the facts of its latest run."""
+    ordered = sorted(runs, key=lambda run: (run.created, run.id))
+    return {run.spec["model"]: str(run.facts.get("title") or run.spec["model"].upper()) for run in ordered}
+
+
+def _names(variants: set[Variant], titles: Mapping[str, str]) -> dict[Variant, str]:
+    presets = {variant.preset for variant in variants}
     by_model: dict[str, list[Variant]] = defaultdict(list)
     for variant in sorted(variants):
         by_model[variant.model].append(variant)
-    return {v: _name(v, siblings) for siblings in by_model.values() for v in siblings}
+    several = len(presets) > 1
+    return {v: _name(v, siblings, titles[v.model], several) for siblings in by_model.values() for v in siblings}
 
 
-def _name(variant: Variant, siblings: Sequence[Variant]) -> str:
+def _name(variant: Variant, siblings: Sequence[Variant], title: str, several: bool) -> str:
+    """The model's title with what sets the variant apart; the preset, where several meet and it is not `common`."""
     notes = ["paired rows only"] if variant.paired_only else []
     rivals = [v for v in siblings if v.paired_only == variant.paired_only]
-    if len({v.preset for v in siblings}) > 1:
+    if len({v.preset for v in siblings}) > 1 or (several and variant.preset != "common"):
         notes.insert(0, variant.preset)
     if len(rivals) > len({v.preset for v in rivals}):
         notes += _own_settings(variant, rivals)
-    return variant.model.upper() + (f" ({', '.join(notes)})" if notes else "")
+    return title + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _own_settings(variant: Variant, siblings: Sequence[Variant]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmbench.results.records import RunRecord
-from mmbench.results.report.captions import DASH, n_of, seeds_of, terms_of, value_text
+from mmbench.results.report.captions import DASH, n_of, seeds_of, terms_of, unreliable, value_text
 from mmbench.results.report.contents import Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.groups import Condition, condition_of
@@ -33,13 +33,14 @@ Columns = Mapping[Column, Mapping[Condition, Sequence[Row]]]
 
 def overview(desk: Desk) -> Section | None:
     """One table of the group: `tables/<group>-overview.csv` and `.md`; None where nothing was scored."""
-    by_column: dict[Column, dict[Condition, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    by_column: Mapping[Column, dict[Condition, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for metric, (_, estimator, _) in HEADLINES.items():
         for row in desk.rows(metric):
             if estimator in row.estimator and "class" not in row.protocol:
                 by_column[metric, row.given, row.target][row.condition].append(row)
     if not by_column:
         return None
+    by_column = {column: by_column[column] for column in sorted(by_column, key=_order)}
     speeds = _speeds(desk.group.runs)
     conditions = desk.group.conditions
     head = ("model", "f", *map(_heading, by_column), "pairs/s")
@@ -60,6 +61,12 @@ def overview(desk: Desk) -> Section | None:
     _write_markdown(desk.folder / "tables" / f"{name}.md", head, plain, caption)
     table = TableItem(f"{desk.group.slug}-table-overview", "Overview", head, tuple(body), caption, path)
     return Section(f"{desk.group.slug}-section-overview", "Overview", items=(table,))
+
+
+def _order(column: Column) -> tuple[object, ...]:
+    """Metrics as in `HEADLINES`; nothing given first, then by how much is given, single targets before joint ones."""
+    metric, given, target = column
+    return list(HEADLINES).index(metric), len(given.split("+")) if given else 0, given, target.count("+"), target
 
 
 def _heading(column: Column) -> str:
@@ -104,7 +111,7 @@ def _record(
     }
     for column, found in by_column.items():
         rows = [row for row in found.get(condition, ()) if row.n]
-        for key in ("estimator", "mean", "sd", "n", "of", "stderr"):
+        for key in ("estimator", "mean", "sd", "n", "of", "stderr", "ess"):
             record[f"{_heading(column)}: {key}"] = getattr(rows[0], key) if rows else None
     return record
 
@@ -124,6 +131,7 @@ def _caption(desk: Desk, rows: Sequence[Row], columns: Iterable[Column]) -> tupl
     sentences = (
         seeds_of(rows),
         n_of(rows),
+        unreliable(rows),
         f"Estimators: {'; '.join(estimators)}.",
         "Log likelihoods in nats a row, never rescaled; a difference of two estimates is no bound."
         if "log_likelihood" in metrics

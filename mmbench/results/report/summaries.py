@@ -33,6 +33,7 @@ class Row:
         n, of: seeds with the score, of seeds that were run (failed, diverged and interrupted ones included).
         stderr: standard error over test rows where there is one seed; None otherwise.
         rows: test rows behind each score, the smallest over seeds.
+        ess: effective importance samples behind each score, the smallest over seeds; None where none were measured.
     """
 
     condition: Condition
@@ -49,6 +50,7 @@ class Row:
     of: int
     stderr: float | None
     rows: int
+    ess: float | None = None
 
 
 Key = tuple[str, int, str, str, str, str]
@@ -128,4 +130,5 @@ def _row(condition: Condition, key: Key, scores: Sequence[Score], of: int) -> Ro
         of=of,
         stderr=scores[0].stderr if len(scores) == 1 else None,
         rows=min((s.n for s in scores), default=0),
+        ess=min((float(s.details["ess"]) for s in scores if "ess" in s.details), default=None),
     )

@@ -103,6 +103,7 @@ def row_record(group: Group, row: Row, published: Published | None) -> dict[str,
         "of": row.of,
         "stderr": row.stderr,
         "rows": row.rows,
+        "ess": row.ess,
         "published_mean": published.mean if published else None,
         "published_sd": published.sd if published else None,
     }

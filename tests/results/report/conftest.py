@@ -91,7 +91,7 @@ def record(made: Made) -> RunRecord:
             "data": {"status": "embedded", "counts": {"train": 1438, "test": 359}, "digest": made.digest},
             **made.provenance,
         },
-        facts=FACTS,
+        facts={**FACTS, "title": made.model.upper()},
         timings={"train_s": 31.0, "evaluate_s": 4.2, "pairs_per_s": 5781.0, "steps": 1400, "parameters": 421_000},
         created=datetime(2025, 1, 1, 12, made.seed, tzinfo=UTC),
         error="" if ok else "training diverged at step 7: loss is nan; try a smaller train.lr.",

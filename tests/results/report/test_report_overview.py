@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mmbench.results.records import RunRecord
+from mmbench.results.records import RunRecord, Score
 from mmbench.results.report import write
 from mmbench.results.store import Store
 
@@ -56,3 +57,29 @@ def test_a_group_without_scores_has_no_overview(store: Store, make: Callable[...
     store.add(make(status="diverged"))
     folder = write(store, tmp_path / "report").parent
     assert not list((folder / "tables").glob("*-overview.*"))
+
+
+def test_likelihoods_with_few_effective_samples_are_marked_and_explained(
+    store: Store, make: Callable[..., RunRecord], tmp_path: Path
+) -> None:
+    run = make()
+    poor = Score("log_likelihood", 1, "", "street", -3.0, 0.1, 9, "iwae-100", {}, {"ess": 1.2})
+    fair = Score("log_likelihood", 1, "", "handwritten", -2.0, 0.1, 9, "iwae-100", {}, {"ess": 60.0})
+    store.add(replace(run, scores=(fair, poor)))
+    folder = write(store, tmp_path / "report").parent
+    text = (folder / "tables" / "digits-common-overview.md").read_text(encoding="utf-8")
+    assert "-3.0\N{DAGGER} (se 0.1)" in text
+    assert "-2.0 (se 0.1)" in text
+    assert "fewer than 5 effective samples" in text
+    assert text.index("log p(handwritten)") < text.index("log p(street)")
+
+
+def test_a_preset_other_than_common_is_named_where_several_meet(
+    store: Store, make: Callable[..., RunRecord], tmp_path: Path
+) -> None:
+    store.add(make())
+    store.add(make(model="mvae", preset="stages"))
+    folder = write(store, tmp_path / "report").parent
+    (table,) = (folder / "tables").glob("*-overview.md")
+    assert "| MVAE (stages) |" in table.read_text(encoding="utf-8")
+    assert "| MEME |" in table.read_text(encoding="utf-8")
