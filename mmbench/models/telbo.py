@@ -86,7 +86,7 @@ class TELBO(MultimodalVAE):
         joint="q(z|s,t)",
         additional="q(z|s), q(z|t)",
         partial_test=True,
-        partial_train_claims="no (the released code masks the ELBOs of a row)",
+        partial_train_claims="no; the released code masks the ELBOs of a row",
         partial_train_holds=True,
         partial_train_rule="the ELBO of each observed modality, the joint one on complete rows only",
         modalities_max=None,

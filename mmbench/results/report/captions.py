@@ -104,8 +104,8 @@ def unreliable(rows: Iterable[Row]) -> str:
     if not any(row.ess is not None and row.ess < FEW for row in rows):
         return ""
     return (
-        f"{DAGGER}: fewer than {FEW:g} effective samples a row on average, so the estimate is unreliable and its errors are "
-        "too small: a marginal lies below the truth, a difference of two may lie on either side of it."
+        f"{DAGGER}: fewer than {FEW:g} effective samples a row on average, so that the estimate is unreliable and its "
+        "stated errors are too small: a marginal lies below the truth, a difference of two on either side of it."
     )
 
 
