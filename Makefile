@@ -11,12 +11,13 @@ export MMBENCH_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help venv demo test check bench clean
+.PHONY: help venv demo test check faults bench clean
 
 help:
 	@echo "make demo    train MEME, MVAE and MMVAE on the embedded digits and write a report"
 	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options)"
 	@echo "make check   lint, format, types, and every command of the documentation"
+	@echo "make faults  put known faults into the code, one at a time, and show that the tests catch each (FAULTS=OPTIONS)"
 	@echo "make bench   measure training pairs per second of every model"
 	@echo "make clean   remove what the other targets made"
 
@@ -38,6 +39,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_docs.py
+
+faults: $(STAMP)
+	$(BIN)/python scripts/seeded_faults.py $(FAULTS)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/throughput.py
