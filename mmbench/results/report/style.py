@@ -11,7 +11,19 @@ from typing import Any
 
 import matplotlib.style
 
-__all__ = ["DIFFERENT", "SAME", "applied", "colour", "label", "line_style", "marker", "plain", "subscript"]
+__all__ = [
+    "COLOURS",
+    "DIFFERENT",
+    "OTHERS",
+    "SAME",
+    "applied",
+    "colour",
+    "label",
+    "line_style",
+    "marker",
+    "plain",
+    "subscript",
+]
 
 SAME, DIFFERENT = "#E69F00", "#0072B2"  # Figure 8: orange for the same concept, blue for different ones
 
@@ -27,8 +39,9 @@ COLOURS = {
     "mfm": "#999933",
     "vsae": "#44AA99",
     "dmvae": "#332288",
+    "vae": "#7F7F7F",
 }
-OTHERS = ("#882255", "#117733", "#AA4499", "#88CCEE", "#999933", "#661100", "#6699CC", "#332288")
+OTHERS = ("#117733", "#AA4499", "#88CCEE", "#661100", "#6699CC")  # none of the above
 MARKERS = "osD^vPX*<>hp"
 
 RC: dict[str, Any] = {

@@ -17,7 +17,7 @@ from mmbench.results.report.curves import Panel, Published, Reference, against_f
 from mmbench.results.report.grids import COLUMNS, is_images, mosaic
 from mmbench.results.report.groups import groups_of
 from mmbench.results.report.relatedness import Histogram, Matrix, distance_matrices, histograms
-from mmbench.results.report.style import DIFFERENT, SAME, applied, colour
+from mmbench.results.report.style import COLOURS, DIFFERENT, OTHERS, SAME, applied, colour
 from mmbench.results.report.summaries import rows_of
 from mmbench.results.store import Store
 
@@ -152,3 +152,9 @@ def test_vectors_are_no_images() -> None:
     assert not is_images(np.zeros((5, 64)))
     assert not is_images(np.zeros((5, 7, 8, 8)))
     assert not is_images(np.zeros((0, 3, 8, 8)))
+
+
+def test_no_two_models_share_a_colour_and_none_from_outside_takes_one() -> None:
+    assert len(set(COLOURS.values())) == len(COLOURS)
+    assert not set(OTHERS) & set(COLOURS.values())
+    assert colour("a model from elsewhere") in OTHERS
