@@ -177,21 +177,22 @@ def weights_survive_a_file(kind: Kind) -> None:
 def fifty_steps_at_a_tenfold_learning_rate_stay_finite(kind: Kind) -> None:
     """Adam at 1e-2 on one batch in float32, stage after stage: losses and weights stay finite.
 
-    With the settings of `common` the loss goes down too.
+    With the settings of `common` the loss goes down too; the forms of other presets take twenty steps.
     """
-    for settings in variants(kind):
+    common, *others = variants(kind)
+    for settings in (common, *others):
         model = make_model(kind, **settings).float()
         values, among = {name: x.float() for name, x in rows(model, 8).items()}, trainable(model)
         for stage in model.stages:
             optimiser, losses = torch.optim.Adam(enter_stage(model, stage, among), 1e-2, fused=True), []
-            for step in range(50):
+            for step in range(50 if settings == common else 20):
                 loss = evaluated(model, values, StepNoise(step, dtype=torch.float32), stage.name).loss
                 optimiser.step()
                 losses.append(loss.item())
             told = f"in stage {stage.name!r} with {settings}"
             promise(all(torch.isfinite(torch.tensor(losses))), f"the loss became {losses[-1]} {told}.")
             promise(all(p.isfinite().all() for p in model.parameters()), f"a weight became NaN or infinite {told}.")
-            learned = settings != variants(kind)[0] or sum(losses[-10:]) < sum(losses[:10])
+            learned = settings != common or sum(losses[-10:]) < sum(losses[:10])
             promise(learned, f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g} {told}.")
 
 
