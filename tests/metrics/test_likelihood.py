@@ -62,7 +62,7 @@ QUESTIONS_OF_THREE = [
 
 @pytest.mark.statistical
 @pytest.mark.parametrize("encoder", ["posterior", "rough"])
-@pytest.mark.parametrize("name", ["mvae", "mmvae", "meme", "mopoe", "mmjsd"])
+@pytest.mark.parametrize("name", ["mvae", "mmvae", "meme", "mopoe", "mmjsd", "mvtcae"])
 @pytest.mark.parametrize(("oracle", "questions"), [(TWO, QUESTIONS), (THREE, QUESTIONS_OF_THREE)], ids=["two", "three"])
 def test_values_agree_with_the_closed_form_within_their_stated_error(name, encoder, oracle, questions):
     values, model = oracle.sample(ROWS, seed=5), model_of(name, oracle, encoder)

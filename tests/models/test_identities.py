@@ -33,6 +33,7 @@ def loss(make, name: str, **settings) -> Tensor:
         ("mopoe", {"prior_expert": "none"}),
         ("mopoe", {"prior_expert": "none", "sampling": "enumerate"}),
         ("mmvae", {"objective": "naive", "k": 1}),
+        ("mvtcae", {"alpha": 0.0}),
     ],
 )
 def test_one_modality_is_a_vae_with_analytic_kl(make, name, settings):
@@ -65,3 +66,38 @@ def test_mvaes_joint_term_is_mopoe_over_the_full_set_alone(make, monkeypatch):
     # MVAE draws the noise of its four terms in turn, so that only their closed parts and the mean may be compared
     assert torch.allclose(mopoe.terms["kl/s+t+u"], mvae.terms["kl/s+t+u"], rtol=0, atol=1e-12)
     assert torch.allclose(-mopoe.loss, mvae.terms["elbo/s+t+u"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
+def test_mvtcae_of_one_modality_is_a_vae_less_the_share_alpha(make, alpha):
+    """No conditional term is left, and the weights (M - alpha)/M and 1 - alpha coincide."""
+    assert torch.allclose(loss(make, "mvtcae", alpha=alpha), (1 - alpha) * loss(make, "vae"), rtol=0, atol=1e-12)
+
+
+def test_mvtcae_without_alpha_is_mopoe_over_the_full_set_alone(make, monkeypatch):
+    """P = {[M]} and no prior expert: the ELBO of the product of the experts."""
+    oracle = LinearGaussian(sizes={"s": 3, "t": 4, "u": 5})
+    values = oracle.sample(7)
+    monkeypatch.setattr("mmbench.models.mopoe.subsets_of", lambda names: [tuple(names)])
+    for beta in (1.0, 2.5):
+        mopoe = make("mopoe", oracle, encoder="rough", prior_expert="none", beta=beta)
+        mvtcae = make("mvtcae", oracle, encoder="rough", alpha=0.0, beta=beta)
+        losses = [model.objective(values, noise=SameNoise()).loss for model in (mopoe, mvtcae)]
+        assert torch.allclose(*losses, rtol=0, atol=1e-12)
+
+
+def test_mvtcae_without_alpha_is_mvaes_joint_term_once_an_expert_holds_the_prior(make):
+    """MVAE's product has the prior; multiplied into the expert of one modality instead, it is MVTCAE's product."""
+    oracle = LinearGaussian(sizes={"s": 3, "t": 4, "u": 5})
+    values = oracle.sample(7)
+    mvae = make("mvae", oracle, encoder="rough", subsets=0)
+    mvtcae = make("mvtcae", oracle, encoder="rough", alpha=0.0)
+    joint = mvae.objective(values, noise=SameNoise()).terms["elbo/s+t+u"]
+    assert not torch.allclose(-mvtcae.objective(values, noise=SameNoise()).loss, joint, rtol=0, atol=1e-3)
+    encoder = mvtcae.encoders["t"]
+    with torch.no_grad():
+        precision = (-2 * encoder.log_scale).exp()
+        encoder.weight *= (precision / (1 + precision)).unsqueeze(-1)
+        encoder.bias *= precision / (1 + precision)
+        encoder.log_scale.copy_(-0.5 * (1 + precision).log())
+    assert torch.allclose(-mvtcae.objective(values, noise=SameNoise()).loss, joint, rtol=0, atol=1e-12)
