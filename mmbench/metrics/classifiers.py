@@ -12,7 +12,8 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -117,10 +119,12 @@ class Classifiers:
             raise Skipped(f"modality {name!r} has no classes to train a classifier on.")
         protocol = networks.protocol_for(self._specs[name], strength)
         path = self._path(name, protocol)
-        held = self._read(path, name, strength, protocol) if path is not None and path.exists() else None
-        if held is None:
-            held = self._trained(name, strength, protocol)
-            if path is not None:
+        if path is None:
+            return self._trained(name, strength, protocol)
+        with _alone_at(path):  # of several processes one trains it, so that all judge by the same weights
+            held = self._read(path, name, strength, protocol) if path.exists() else None
+            if held is None:
+                held = self._trained(name, strength, protocol)
                 _write(path, held)
         return held
 
@@ -220,6 +224,21 @@ def _weights_digest(network: nn.Module) -> str:
     for key, value in sorted(network.state_dict().items()):
         sha.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()[:16]
+
+
+@contextmanager
+def _alone_at(path: Path) -> Iterator[None]:
+    """Wait for other processes at this file; where no lock can be made, nothing can be cached either."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        log.warning("the classifier cannot be locked at %s (%s).", path, error)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(path: Path, held: Classifier) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
+from mmbench.models.execution import Execution
 from mmbench.models.likelihoods import Likelihood, likelihood_of, rescaling
 from mmbench.models.networks import Coder, build
 from mmbench.models.posteriors import Density, Diagonal, Distribution, Gaussian, Posterior, diagonal
@@ -103,6 +104,7 @@ class MultimodalVAE(nn.Module, ABC):
             exist; a model's `common` holds what it adds to the dataset's own `common`.
         stages: parts of training in their order; an instance may set its own, where its settings decide.
         couples_rows: why the loss of a batch is not the mean of its rows' losses; empty where it is.
+        follows_progress: whether the objective depends on `progress`; an instance may set its own.
     """
 
     name: ClassVar[str]
@@ -112,6 +114,7 @@ class MultimodalVAE(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]]
     stages: tuple[Stage, ...] = (Stage(),)
     couples_rows: ClassVar[str] = ""
+    follows_progress: bool = False
 
     def __init__(
         self,
@@ -133,6 +136,7 @@ class MultimodalVAE(nn.Module, ABC):
         self.encoders = nn.ModuleDict({name: coders[name].encoder for name in self.modalities})
         self.decoders = nn.ModuleDict({name: coders[name].decoder for name in self.modalities})
         self.weights = rescaling(modalities, arch.rescale)
+        self.execution = Execution()
 
     @classmethod
     def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:

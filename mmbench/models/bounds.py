@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "NEGLIGIBLE",
     "doubly_reparametrised",
     "draw",
     "effective_sample_size",
     "log_mean_exp",
     "looser",
-    "refined",
     "take",
     "tight",
     "weighted",
@@ -87,30 +85,6 @@ def draw(log_weights: Tensor, uniform: Tensor) -> Tensor:
 def take(value: Tensor, index: Tensor) -> Tensor:
     """Entry `index[b]` of axis 0 for each row b: `[K, B, ...]` and `[B]` to `[1, B, ...]`."""
     return value[index, torch.arange(value.shape[1], device=value.device)].unsqueeze(0)
-
-
-NEGLIGIBLE = 1e-6
-"""Normalised weights up to this one carry no gradient in `refined`; float32 rounds gradients by about as much."""
-
-
-def refined(scores: Tensor, carrying: Tensor, differentiate: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Scores computed without autograd, computed once more with it where they carry weight.
-
-    The gradient of a log-mean-exp is the softmax-weighted sum of its entries' gradients, and on images nearly all of
-    the weight lies on one or two samples of a row. So all samples are scored without autograd (a third of the work of
-    forward and backward), and only those that matter are differentiated. What is dropped of a row's gradient has a
-    total weight of at most K times the threshold. Only for networks whose rows do not influence one another.
-
-    Args:
-        scores: `[K, B]`, without a graph.
-        carrying: booleans `[K, B]`, the entries to differentiate.
-        differentiate: sample indices `[n]` and row indices `[n]` to the same scores `[n]`, with their graph.
-
-    Returns:
-        `[K, B]`: the same values up to rounding, with a graph where `carrying` is true.
-    """
-    samples, rows = carrying.nonzero(as_tuple=True)
-    return scores.index_put((samples, rows), differentiate(samples, rows))
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:

@@ -101,6 +101,7 @@ class JMVAE(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
+        self.follows_progress = settings.anneal > 0
         self.joint: nn.Module = JointEncoder(modalities, arch, arch.latent_dim)
         if settings.variant == "zero":
             self.encoders = nn.ModuleDict()

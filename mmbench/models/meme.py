@@ -42,7 +42,7 @@ There is no joint prior p(z), only p(x_A, x_B) = p(x_B) * integral of prod_{m in
 combination e_B. `prior()` is a stand-in, the mixture of the encodings of all pseudo-inputs, and says so by its name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -54,7 +54,8 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
-from mmbench.models.bounds import NEGLIGIBLE, draw, effective_sample_size, log_mean_exp, refined, take
+from mmbench.models.bounds import draw, effective_sample_size, log_mean_exp, take
+from mmbench.models.carrying import Chosen, chosen_scores, rows_are_independent, scored
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Density,
@@ -151,7 +152,6 @@ class MEME(MultimodalVAE):
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
         _require_consistent(settings, len(modalities))
-        self.negligible = NEGLIGIBLE
         self.pseudo = normal_pseudo_inputs(modalities, settings.pseudo_inputs)
 
     def initialise(self, batch: Batch) -> None:
@@ -240,68 +240,72 @@ class MEME(MultimodalVAE):
         e_s = encodings[s]
         t = {name: values[name] for name in sorted(values) if name != s}
         e_t = explicit_combination([encodings[name] for name in t], self.settings.combination)
-        eps = noise.normal("z", (self.settings.k + 1, *e_s.location.shape))
+        direction = _Direction(s, values[s], e_s, t, e_t)
+        z = e_s.transport(noise.normal("z", (self.settings.k + 1, *e_s.location.shape)))
+        estimate = {"one": self._one, "all": self._all, "drawn": self._drawn}[self.settings.own]
+        return estimate(direction, z, noise)
 
-        def first_term(z: Tensor) -> Tensor:
-            return self._regularised(self.log_likelihood(s, values[s], z), e_s, e_t, z)
+    def _one(self, direction: "_Direction", z: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
+        """The own sample z_0 carries the first term, as in the paper."""
+        l_t, _ = self._chosen_supervision(direction, z, noise)
+        log_q, weight = self._log_q_and_weight(l_t)
+        first = self._regularised(direction, z[:1]) - l_t[:1]
+        return weight[0] * first[0] + self.settings.c * log_q, _terms(first, log_q, l_t)
 
-        if self.settings.own == "drawn":
-            return self._drawn(e_s, t, first_term, eps, noise.uniform("drawn", (1, eps.shape[1])))
-        z = e_s.transport(eps)
-        l_t = self._scores(t, z)
-        log_q = self._log_q(l_t)
-        weight = (l_t - log_q).exp()
-        if self.settings.detach_weight:
-            weight = weight.detach()
-        carrying = slice(None) if self.settings.own == "all" else slice(0, 1)
-        first = first_term(z[carrying]) - l_t[carrying]
-        bound = (weight[carrying] * first).mean(0) + self.settings.c * log_q
-        return bound, _terms(first, log_q, l_t)
+    def _all(self, direction: "_Direction", z: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
+        """Every sample carries the first term; what has no weight is left out of it, in value and gradient."""
+        l_t, chosen = self._chosen_supervision(direction, z, noise)
+        log_q, weight = self._log_q_and_weight(l_t)
+        if chosen is None:
+            first = (weight * self._regularised(direction, z)).mean(0)
+        else:
+            some = self._regularised(direction.rows(chosen.columns), chosen.of(z).unsqueeze(0))[0]
+            weighed = chosen.of(weight) * some * (1.0 if chosen.factors is None else chosen.factors)
+            first = torch.zeros_like(log_q).index_add(0, chosen.columns, weighed) / len(l_t)
+        mean = first - (weight * l_t).mean(0)
+        return mean + self.settings.c * log_q, _terms(mean, log_q, l_t)
 
-    def _drawn(
-        self,
-        e_s: Gaussian,
-        t: Mapping[str, Tensor],
-        first_term: Callable[[Tensor], Tensor],
-        eps: Tensor,
-        uniform: Tensor,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _drawn(self, direction: "_Direction", z: Tensor, noise: Noise) -> tuple[Tensor, dict[str, Tensor]]:
         """Score K + 1 samples without autograd, differentiate the one drawn in proportion to its weight.
 
         The gradient of log q(t|s) is the softmax-weighted sum of the gradients of l_k, for which the drawn l_k stands.
         With log-sum-exp the weights sum to 1 instead of K + 1, which scales the first term by 1 / (K + 1).
         """
-        with torch.no_grad():
-            l_t = self._supervision(t, e_s.transport(eps))
-            log_q = self._log_q(l_t)
-            index = draw(l_t, uniform)
-        z = e_s.transport(take(eps, index))
+        graph = not rows_are_independent(*(self.decoders[name] for name in direction.t)) or self.execution.tolerance < 0
+        l_t = self._supervision(direction, z) if graph else self._scored(direction, z)
+        index = draw(l_t, noise.uniform("drawn", (1, z.shape[1])))
+        drawn, log_q = take(z, index), self._log_q(l_t.detach())
         share = 1.0 if self.settings.logq == "mean" else 1 / len(l_t)
-        scored = take(l_t, index)
-        first = first_term(z)
-        bound = share * (first - scored) + self.settings.c * log_q
+        scored_there = take(l_t, index)
+        first = self._regularised(direction, drawn) - scored_there.detach()
+        bound = share * first + self.settings.c * log_q
         if self.settings.c != share:  # otherwise d_t's two gradients cancel exactly, and it needs no backward pass
-            differentiated = self._supervision(t, z)
+            differentiated = scored_there if graph else self._supervision(direction, drawn)
             bound = bound + (self.settings.c - share) * (differentiated - differentiated.detach())
-        return bound[0], _terms((first - scored).detach(), log_q, l_t)
+        return bound[0], _terms(first, log_q, l_t)
 
-    def _supervision(self, t: Mapping[str, Tensor], z: Tensor) -> Tensor:
+    def _supervision(self, direction: "_Direction", z: Tensor) -> Tensor:
         """log d_t(t|z), the sum over the modalities of t, `[K, B]`."""
-        return torch.stack([self.log_likelihood(name, x, z) for name, x in t.items()]).sum(0)
+        return torch.stack([self.log_likelihood(name, x, z) for name, x in direction.t.items()]).sum(0)
 
-    def _scores(self, t: Mapping[str, Tensor], z: Tensor) -> Tensor:
+    def _scored(self, direction: "_Direction", z: Tensor) -> Tensor:
+        """log d_t(t|z) without autograd."""
+        return scored(lambda some, rows: self._supervision(direction.rows(rows), some), z, whole=self.execution.static)
+
+    def _chosen_supervision(self, direction: "_Direction", z: Tensor, noise: Noise) -> tuple[Tensor, Chosen | None]:
         """log d_t(t|z_k) `[K + 1, B]`, differentiable in the samples that carry weight in log q(t|s)."""
-        with torch.no_grad():
-            scores = self._supervision(t, z)
-        carrying = scores.softmax(0) > self.negligible
+        return chosen_scores(
+            lambda some, rows: self._supervision(direction.rows(rows), some),
+            z,
+            self.execution,
+            independent=rows_are_independent(*(self.decoders[name] for name in (direction.s, *direction.t))),
+            uniform=lambda: noise.uniform("differentiated", (1, z.shape[1])),
+        )
 
-        def differentiate(samples: Tensor, rows: Tensor) -> Tensor:
-            return self._supervision({name: x[rows] for name, x in t.items()}, z[samples, rows].unsqueeze(0))[0]
-
-        return refined(scores, carrying, differentiate)
-
-    def _regularised(self, reconstruction: Tensor, e_s: Gaussian, e_t: Normalised, z: Tensor) -> Tensor:
+    def _regularised(self, direction: "_Direction", z: Tensor) -> Tensor:
         """log d_s(s|z) + log e_t(z|t) - log e_s(z|s), or with -KL(e_s || e_t) for the last two, `[K, B]`."""
+        reconstruction = self.log_likelihood(direction.s, direction.x, z)
+        e_s, e_t = direction.e_s, direction.e_t
         if self.settings.kl == "mc":
             return reconstruction + e_t.log_prob(z) - e_s.log_prob(z)
         assert isinstance(e_t, Gaussian)
@@ -310,6 +314,30 @@ class MEME(MultimodalVAE):
     def _log_q(self, l_t: Tensor) -> Tensor:
         used = l_t if self.settings.include_own else l_t[1:]
         return log_mean_exp(used) if self.settings.logq == "mean" else used.logsumexp(0)
+
+    def _log_q_and_weight(self, l_t: Tensor) -> tuple[Tensor, Tensor]:
+        """log q(t|s) `[B]` and the weights w_k `[K + 1, B]`."""
+        log_q = self._log_q(l_t)
+        weight = (l_t - log_q).exp()
+        if self.settings.detach_weight:
+            weight = weight.detach()
+        return log_q, weight
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """What the direction s -> t has of the batch: x = s with its encoding e_s, the values of t, and their e_t."""
+
+    s: str
+    x: Tensor
+    e_s: Gaussian
+    t: Mapping[str, Tensor]
+    e_t: Normalised
+
+    def rows(self, index: Tensor) -> "_Direction":
+        """The direction for some rows of the batch, `[n]`."""
+        t = {name: x[index] for name, x in self.t.items()}
+        return _Direction(self.s, self.x[index], self.e_s.rows(index), t, self.e_t.rows(index))
 
 
 def explicit_combination(experts: Sequence[Gaussian], kind: str) -> Normalised:

@@ -45,6 +45,7 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, Layout, MultimodalVAE, Objective, require_observed
+from mmbench.models.carrying import rows_are_independent
 from mmbench.models.likelihoods import Likelihood
 from mmbench.models.networks import Coder, build
 from mmbench.models.networks.base import Encoder
@@ -109,6 +110,7 @@ class MFM(MultimodalVAE):
         "kl": {"model": {"regulariser": "kl", "prior_weight": 0.001}},
     }
     couples_rows: ClassVar[str] = "the MMD compares all codes of a batch with as many draws of a Gaussian"
+    follows_progress: bool = False
 
     settings: MfmSettings
 
@@ -215,12 +217,29 @@ class MFM(MultimodalVAE):
         target = codes.detach() if self.settings.detach_codes else codes
         names = tuple(self._layout.private)
         held = proper_subsets(len(names), noise.uniform("subset", (1, len(codes)))[0])
+        if self.execution.static and rows_are_independent(self.surrogate):
+            return self._surrogate_error_at_once(values, held, target)
         total = codes.new_zeros(())
         for some, rows in rows_by_pattern(held, names):
             error = (self.surrogate({name: values[name][rows] for name in some}) - target[rows]).square()
             wanted = [self._layout.shared, *(part for name, part in self._layout.private.items() if name not in some)]
             total = total + torch.stack([error[:, part].mean(-1).sum() for part in wanted]).sum()
         return total / len(codes)
+
+    def _surrogate_error_at_once(self, values: Mapping[str, Tensor], held: Tensor, target: Tensor) -> Tensor:
+        """The same for rows of all patterns in one pass, whose shapes do not depend on what was drawn."""
+        assert self.surrogate is not None
+        error = (self.surrogate(values, self._by_name(held)) - target).square()
+        total = error[:, self._layout.shared].mean(-1)
+        for hidden, part in zip(~held, self._layout.private.values(), strict=True):
+            own = error[:, part].mean(-1)
+            total = total + own.where(hidden, torch.zeros_like(own))
+        return total.mean()
+
+    def _by_name(self, held: Tensor) -> Tensor:
+        """From the order of the private codes to that of the names."""
+        names = list(self._layout.private)
+        return torch.stack([held[names.index(name)] for name in sorted(names)])
 
 
 @final
@@ -231,8 +250,9 @@ class LocationOnly(nn.Module):
         super().__init__()
         self.trunk, self.location = encoder.trunk, encoder.location
 
-    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor:
-        code: Tensor = self.location(self.trunk(x))
+    def forward(self, x: Tensor | Mapping[str, Tensor], held: Tensor | None = None) -> Tensor:
+        """`held` as in `JointTrunk`."""
+        code: Tensor = self.location(self.trunk(x) if held is None else self.trunk(x, held))
         return code
 
 

@@ -103,6 +103,7 @@ class MMJSD(MultimodalVAE):
         },
         "arithmetic": {"model": {"prior": "arithmetic", "sampling": "enumerate"}},
     }
+    follows_progress: bool = False
 
     settings: MmjsdSettings
 

@@ -33,15 +33,8 @@ from mmbench.errors import InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
-from mmbench.models.bounds import (
-    NEGLIGIBLE,
-    doubly_reparametrised,
-    effective_sample_size,
-    looser,
-    refined,
-    tight,
-    weighted,
-)
+from mmbench.models.bounds import doubly_reparametrised, effective_sample_size, looser, tight, weighted
+from mmbench.models.carrying import chosen_scores, rows_are_independent
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Diagonal,
@@ -119,7 +112,6 @@ class MMVAE(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
-        self.negligible = NEGLIGIBLE
         if settings.objective == "naive" and settings.family != "normal":
             raise InvalidSetting("model.objective=naive has a closed-form KL for model.family=normal only.")
         self.prior_raw_scale = nn.Parameter(torch.zeros(arch.latent_dim), requires_grad=settings.learn_prior)
@@ -145,7 +137,7 @@ class MMVAE(MultimodalVAE):
         detached = self.settings.objective.startswith("dreg")
         gate = doubly_reparametrised(z) if self.settings.objective == "dreg" else None
         used = {name: q.detached() for name, q in experts.items()} if detached else experts
-        log_weights = self._carrying_weights(values, used, z)
+        log_weights = self._log_weights(values, used, z, noise)
         bound = (looser if self.settings.looser else tight)(log_weights)
         terms = {
             "bound": bound.detach().mean(),
@@ -159,31 +151,39 @@ class MMVAE(MultimodalVAE):
         value = bound.detach() + surrogate - surrogate.detach()
         return Objective(-value.mean(), terms)
 
-    def _carrying_weights(self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor) -> Tensor:
-        """lw `[E, K, B]`, differentiable in the samples that carry weight in the bound."""
-        with torch.no_grad():
-            scores = self._log_weights(values, experts, z)
-            normalised = scores.softmax(1) if self.settings.looser else scores.flatten(0, 1).softmax(0).view_as(scores)
-        flat = z.flatten(0, 1)
+    def _log_weights(
+        self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor, noise: Noise
+    ) -> Tensor:
+        """lw `[E, K, B]` at z `[E, K, B, D]`, differentiable in the samples that carry weight in the bound."""
+        sets, k, rows, dim = z.shape
+        # Samples that share a log-mean-exp stand in one column: those of an expert (looser), or of all (tight).
+        apart = sets if self.settings.looser else 1
+        columns = z.view(apart, -1, rows, dim).transpose(0, 1).reshape(-1, apart * rows, dim)
 
-        def differentiate(samples: Tensor, rows: Tensor) -> Tensor:
-            some = {name: q.rows(rows) for name, q in experts.items()}
-            picked = flat[samples, rows][None, None]
-            return self._log_weights({name: x[rows] for name, x in values.items()}, some, picked)[0, 0]
+        def score(some: Tensor, column: Tensor) -> Tensor:
+            index = column % rows
+            return self._scores(
+                {n: x[index] for n, x in values.items()}, {n: q.rows(index) for n, q in experts.items()}, some
+            )
 
-        carrying = (normalised > self.negligible).flatten(0, 1)
-        return refined(scores.flatten(0, 1), carrying, differentiate).view_as(scores)
+        scores, _ = chosen_scores(
+            score,
+            columns,
+            self.execution,
+            independent=rows_are_independent(*(self.decoders[name] for name in values)),
+            uniform=lambda: noise.uniform("differentiated", (1, columns.shape[1])),
+        )
+        return scores.view(-1, apart, rows).transpose(0, 1).reshape(sets, k, rows)
 
     def _likelihoods(self, values: Mapping[str, Tensor], z: Tensor) -> dict[str, Tensor]:
         """Weighted log likelihood of each observed modality at z `[E, K, B, D]`: `[E, K, B]`, one call a decoder."""
         flat = z.flatten(0, 1)
         return {name: self.log_likelihood(name, x, flat).reshape(z.shape[:3]) for name, x in values.items()}
 
-    def _log_weights(self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor) -> Tensor:
-        """lw `[E, K, B]` at z `[E, K, B, D]`."""
-        flat = z.flatten(0, 1)
-        log_ratio = self.prior().log_prob(flat) - mixture(list(experts.values())).log_prob(flat)
-        return log_ratio.reshape(z.shape[:3]) + torch.stack(list(self._likelihoods(values, z).values())).sum(0)
+    def _scores(self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor) -> Tensor:
+        """lw `[K, B]` at z `[K, B, D]`, whichever expert it was drawn from."""
+        log_ratio = self.prior().log_prob(z) - mixture(list(experts.values())).log_prob(z)
+        return log_ratio + torch.stack([self.log_likelihood(name, x, z) for name, x in values.items()]).sum(0)
 
     def _naive(self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor) -> Objective:
         scale = self._prior_scale()

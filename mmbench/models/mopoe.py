@@ -96,6 +96,7 @@ class MOPOE(MultimodalVAE):
         },
         "enumerated": {"model": {"sampling": "enumerate", "inference": "mixture"}},
     }
+    follows_progress: bool = False
 
     settings: MopoeSettings
 

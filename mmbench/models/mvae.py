@@ -21,7 +21,10 @@ import torch
 from torch import Tensor
 
 from mmbench.config import setting
+from mmbench.modality import ModalitySpec
+from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
+from mmbench.models.networks import Coder
 from mmbench.models.posteriors import Distribution, Gaussian, kl_standard, product, standard_normal
 from mmbench.seeding import Noise
 
@@ -70,6 +73,16 @@ class MVAE(MultimodalVAE):
 
     settings: MvaeSettings
 
+    def __init__(
+        self,
+        modalities: Sequence[ModalitySpec],
+        settings: MvaeSettings,
+        arch: Architecture,
+        coders: Mapping[str, Coder],
+    ) -> None:
+        super().__init__(modalities, settings, arch, coders)
+        self.follows_progress = settings.anneal > 0
+
     def prior(self) -> Distribution:
         return standard_normal(next(self.parameters()), self.arch.latent_dim)
 
@@ -107,11 +120,13 @@ class MVAE(MultimodalVAE):
 
         One decoder call serves all subsets that hold a modality.
         """
-        total = z.new_zeros(z.shape[:2])
+        scores: list[list[Tensor]] = [[] for _ in subsets]
         for name, x in values.items():
-            holding = torch.tensor([i for i, subset in enumerate(subsets) if name in subset], device=z.device)
-            total = total.index_add(0, holding, self.log_likelihood(name, x, z[holding]))
-        return total
+            holding = [i for i, subset in enumerate(subsets) if name in subset]
+            found = self.log_likelihood(name, x, torch.stack([z[i] for i in holding]))
+            for i, score in zip(holding, found, strict=True):
+                scores[i].append(score)
+        return torch.stack([torch.stack(some).sum(0) for some in scores])
 
     def _random_elbo(
         self, values: Mapping[str, Tensor], experts: Mapping[str, Gaussian], noise: Noise, progress: float
@@ -121,12 +136,18 @@ class MVAE(MultimodalVAE):
         between = [s for size in range(2, len(names)) for s in combinations(names, size)]
         rows = len(values[names[0]])
         index = (noise.uniform("subset", (1, rows))[0] * len(between)).long().clamp(max=len(between) - 1)
-        table = torch.tensor([[name in s for s in between] for name in names], device=index.device)
-        chosen = table[:, index]
+        drawn = torch.stack([index == i for i in range(len(between))])
+        chosen = torch.stack(
+            [torch.stack([d for d, s in zip(drawn, between, strict=True) if n in s]).any(0) for n in names]
+        )
         q = product([experts[name] for name in names], prior_expert=True, chosen=chosen)
         z = q.rsample(1, noise)
         elbo = -self._beta(progress) * kl_standard(q)
         for m, name in enumerate(names):
+            if self.execution.static:  # the number of rows that hold a modality is not known to the host
+                score = self.log_likelihood(name, values[name], z)[0]
+                elbo = elbo + score.where(chosen[m], torch.zeros_like(score))
+                continue
             held = chosen[m].nonzero()[:, 0]
             elbo = elbo.index_add(0, held, self.log_likelihood(name, values[name][held], z[:, held])[0])
         return elbo

@@ -73,6 +73,10 @@ class Posterior(ABC):
 class Normalised(Posterior, Density):
     """A posterior with a density."""
 
+    @abstractmethod
+    def rows(self, index: Tensor) -> "Normalised":
+        """The posterior of some rows, `[n]` indices of the batch."""
+
 
 class Diagonal(Normalised):
     """A posterior that is a location-scale family in each dimension independently.
@@ -184,6 +188,9 @@ class Mixture(Normalised):
     """A uniform mixture of diagonal components; metrics may stratify over `components`."""
 
     components: tuple[Diagonal, ...]
+
+    def rows(self, index: Tensor) -> "Mixture":
+        return Mixture(tuple(q.rows(index) for q in self.components))
 
     @property
     def log_weights(self) -> Tensor:

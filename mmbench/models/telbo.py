@@ -102,6 +102,7 @@ class TELBO(MultimodalVAE):
         },
         "stages": {"model": {"training": "stages"}},
     }
+    follows_progress: bool = False
 
     settings: TelboSettings
 

@@ -76,6 +76,7 @@ class VAE(MultimodalVAE):
         "source": {"arch": {"likelihood": "bernoulli"}, "train": {"batch_size": 100}},
         "iwae": {"model": {"objective": "iwae"}},
     }
+    follows_progress: bool = False
 
     settings: VaeSettings
 

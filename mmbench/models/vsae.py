@@ -42,6 +42,7 @@ from mmbench.config import setting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
+from mmbench.models.carrying import rows_are_independent
 from mmbench.models.networks import Coder, build
 from mmbench.models.networks.joint import JointEncoder
 from mmbench.models.patterns import proper_subsets, rows_by_pattern
@@ -100,6 +101,7 @@ class VSAE(MultimodalVAE):
         "source": {},  # the settings of the source are not known to us
         "elbo": {"model": {"drop": 0.0}},
     }
+    follows_progress: bool = False
 
     settings: VsaeSettings
 
@@ -164,16 +166,20 @@ class VSAE(MultimodalVAE):
     def kept(self, observed: Sequence[str], rows: int, noise: Noise) -> Tensor:
         """What the proposal reads of every row: booleans `[M, rows]` in the order of the modalities' names."""
         uniform = noise.uniform("dropped", (1, rows))[0]
-        present = torch.tensor([name in observed for name in self.names], device=uniform.device)
-        held = present.unsqueeze(-1).expand(-1, rows)
+        held = torch.stack([torch.full_like(uniform, name in observed, dtype=torch.bool) for name in self.names])
         if self.settings.drop == 0 or len(observed) == 1:
             return held
-        subset = torch.ones_like(held)
-        subset[present] = proper_subsets(len(observed), noise.uniform("subset", (1, rows))[0])
+        drawn = iter(proper_subsets(len(observed), noise.uniform("subset", (1, rows))[0]))
+        subset = torch.stack([next(drawn) if name in observed else held[m] for m, name in enumerate(self.names)])
         return held & (subset | (uniform >= self.settings.drop))
 
     def _proposal(self, values: Mapping[str, Tensor], kept: Tensor) -> Gaussian:
         """q(z|x_O', b') with a pattern for every row; each pattern's rows go through the networks together."""
+        if self.settings.drop == 0 or len(values) == 1:
+            return self.posterior(values)
+        networks = [self.encoders[name] for name in values]
+        if self.execution.static and self.collective is not None and rows_are_independent(self.collective, *networks):
+            return self._proposal_at_once(values, kept)
         groups = list(rows_by_pattern(kept, self.names))
         posteriors = [self.posterior({name: values[name][rows] for name in some}) for some, rows in groups]
         together = Gaussian(
@@ -181,6 +187,19 @@ class VSAE(MultimodalVAE):
             torch.cat([q.scale for q in posteriors]),
         )
         return together.rows(torch.cat([rows for _, rows in groups]).argsort())
+
+    def _proposal_at_once(self, values: Mapping[str, Tensor], kept: Tensor) -> Gaussian:
+        """The same for rows of all patterns in one pass, whose shapes do not depend on what was drawn."""
+        assert self.collective is not None
+        filled = self.collective(values, kept)
+        parts = []
+        for name, rows in zip(self.names, kept, strict=True):
+            given = tuple(value[:, self.slices[name]] for value in filled)
+            if name in values:
+                own = self.encoders[name](values[name])
+                given = tuple(x.where(rows.unsqueeze(-1), y) for x, y in zip(own, given, strict=True))
+            parts.append(given)
+        return Gaussian(*(torch.cat([part[i] for part in parts], -1) for i in range(2)))
 
 
 def bernoulli_log_prob(logits: Tensor, outcome: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmbench.models import MODELS, MultimodalVAE
+from mmbench.models.execution import PLAIN
 from mmbench.testing.checks import noise
 from mmbench.testing.for_models import make_model, rows, variants
 from mmbench.training.stages import enter_stage, trainable
@@ -72,7 +73,7 @@ def all_slopes(name: str, settings: Mapping[str, Any]) -> list[tuple[float, floa
             model = make_model(MODELS[name], **settings)
             names = list(model.modalities)[:count]
             if model.cannot_bear(names) is None:
-                model.negligible = -1.0  # differentiate every sample, not only those that carry weight
+                model.execution = PLAIN  # differentiate every sample, not only those that carry weight
                 enter_stage(model, stage, trainable(model))
                 found.append(slopes(model, {n: rows(model)[n] for n in names}, stage.name))
     return found

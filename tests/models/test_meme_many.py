@@ -21,7 +21,8 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.metrics.importance import estimate, log_weights_of
 from mmbench.modality import Batch
-from mmbench.models.bounds import NEGLIGIBLE, log_mean_exp
+from mmbench.models.bounds import log_mean_exp
+from mmbench.models.execution import Execution
 from mmbench.models.meme import MEME, MemeSettings
 from mmbench.models.posteriors import Gaussian, Mixture, kl_gaussian, mixture
 from mmbench.models.pseudo_inputs import mixture_log_prob
@@ -373,15 +374,15 @@ def test_over_all_draws_the_drawn_samples_gradient_is_that_of_all_samples(settin
 @pytest.mark.parametrize("settings", [{"own": "one"}, {"own": "all"}, {"own": "one", "combination": "mixture"}])
 def test_leaving_out_samples_without_weight_changes_gradients_by_no_more_than_the_threshold(settings):
     values, found = {n: THREE.sample(20)[n] for n in SOURCES}, {}
-    for threshold in (-1.0, 0.0, NEGLIGIBLE, 0.3):
+    for threshold in (-1.0, 0.0, 1e-5, 0.3):
         model = meme(k=8, **settings)
         object.__setattr__(model.arch, "scale", 0.1)
-        model.negligible = threshold
+        model.execution = Execution(tolerance=threshold)
         model.objective(values, noise=noise()).loss.backward()
         found[threshold] = torch.cat([g.flatten() for g in gradients(model).values()])
     whole = found[-1.0]
     assert (found[0.0] - whole).norm() <= 1e-10 * whole.norm()
-    assert (found[NEGLIGIBLE] - whole).norm() <= 1e-4 * whole.norm()
+    assert (found[1e-5] - whole).norm() <= 1e-4 * whole.norm()
     assert (found[0.3] - whole).norm() > 1e-4 * whole.norm(), "the threshold must act"
 
 

@@ -41,12 +41,22 @@ class JointTrunk(nn.Module):
         inputs = sum(self.widths.values()) + (len(self.shapes) if told else 0)
         self.hidden = nn.Sequential(nn.Linear(inputs, WIDTH), nn.ReLU())
 
-    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Features of rows that share one pattern; values are `[B, *shape]`."""
+    def forward(self, values: Mapping[str, Tensor], held: Tensor | None = None) -> Tensor:
+        """Features of rows; values are `[B, *shape]`.
+
+        Args:
+            held: booleans `[M, B]` in the order of the names: what is seen of each row, where rows differ in that.
+                Needs a network that is `told`; what is not held has no influence unless rows influence one another.
+        """
         like = next(iter(values.values()))
         parts = [self._part(name, values.get(name), like) for name in self.shapes]
-        if self.told:
-            parts.append(like.new_tensor([float(name in values) for name in self.shapes]).expand(len(like), -1))
+        if held is not None:
+            parts = [x.where(h.unsqueeze(-1), torch.zeros_like(x)) for x, h in zip(parts, held, strict=True)]
+            parts.append(held.T.to(like.dtype))
+        elif self.told:
+            parts.append(
+                torch.cat([like.new_full((1, 1), float(n in values)) for n in self.shapes], -1).expand(len(like), -1)
+            )
         features: Tensor = self.hidden(torch.cat(parts, -1))
         return features
 
@@ -66,8 +76,9 @@ class JointEncoder(nn.Module):
         self.location = nn.Linear(WIDTH, dim)
         self.scale = ScaleHead(WIDTH, dim, kind=arch.posterior_scale, floor=1e-4)
 
-    def forward(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        features = self.trunk(values)
+    def forward(self, values: Mapping[str, Tensor], held: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`held` as in `JointTrunk`."""
+        features = self.trunk(values, held)
         return self.location(features), self.scale(features)
 
 
