@@ -229,8 +229,8 @@ class MFM(MultimodalVAE):
     def _surrogate_error_at_once(self, values: Mapping[str, Tensor], held: Tensor, target: Tensor) -> Tensor:
         """The same for rows of all patterns in one pass, whose shapes do not depend on what was drawn."""
         assert self.surrogate is not None
-        error = (self.surrogate(values, self._by_name(held)) - target).square()
-        total = error[:, self._layout.shared].mean(-1)
+        error: Tensor = (self.surrogate(values, self._by_name(held)) - target).square()
+        total: Tensor = error[:, self._layout.shared].mean(-1)
         for hidden, part in zip(~held, self._layout.private.values(), strict=True):
             own = error[:, part].mean(-1)
             total = total + own.where(hidden, torch.zeros_like(own))

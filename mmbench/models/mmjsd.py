@@ -171,7 +171,7 @@ def arithmetic_divergence(components: Sequence[Gaussian], weights: Sequence[floa
 
     Every log ratio is at most -log pi_nu, so that the estimate is at most the entropy of the weights.
     """
-    log_pi = samples.new_tensor(weights).log()
+    log_pi = torch.stack([samples.new_full((), w) for w in weights]).log()  # filled on the device itself
     densities = torch.stack([torch.stack([q.log_prob(z) for z in samples]) for q in components])
     log_f = (densities + log_pi[:, None, None, None]).logsumexp(0)
     own = torch.stack([densities[nu, nu] for nu in range(len(components))])

@@ -27,6 +27,7 @@ from mmbench.run.options import RunOptions
 from mmbench.run.provenance import provenance
 from mmbench.run.scoring import TEST_PAIRING_SEED, Scored, evaluation_rows, score
 from mmbench.training.curves import Recorder
+from mmbench.training.graphs import CudaCapture
 from mmbench.training.loop import Trained, fit
 from mmbench.training.progress import StatusLine, progress
 from mmbench.training.settings import TrainSettings
@@ -99,7 +100,7 @@ class Attempt:
         return self.store.get(self.id)
 
     def _trained(self) -> Trained:
-        settings = _train_settings(self.spec)
+        settings, device = _train_settings(self.spec), self.model.device
         checkpoints = self.folder.checkpoints(self.spec)
         if (path := next(iter(checkpoints.paths()), None)) is not None:
             self.options.say(f"going on from checkpoint {path}.")
@@ -113,6 +114,7 @@ class Attempt:
             checkpoint_seconds=self.options.checkpoint_seconds,
             recorder=self.recorder,
             callbacks=[progress(self.id, quiet=self.options.quiet)],
+            capture=CudaCapture(device) if self.options.cuda_graphs and device.type == "cuda" else None,
         )
 
     def _held_out(self) -> list[Batch]:

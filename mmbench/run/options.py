@@ -50,6 +50,7 @@ class RunOptions:
         retry: train again what failed or diverged.
         quiet: no progress on standard error.
         checkpoint_seconds: the longest time between two checkpoints.
+        cuda_graphs: on CUDA, record steps of fixed shapes and replay them (see `training.graphs`); no effect elsewhere.
         say: is told, in one sentence, what the user should know (the run is there, another process is at it, ...).
     """
 
@@ -60,4 +61,5 @@ class RunOptions:
     retry: bool = False
     quiet: bool = False
     checkpoint_seconds: float = 300.0
+    cuda_graphs: bool = False
     say: Callable[[str], None] = silent

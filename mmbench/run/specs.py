@@ -23,7 +23,7 @@ from mmbench.training.settings import TrainSettings
 
 __all__ = ["ENGINE_VERSION", "fit_key", "metric_settings", "read_spec", "resolve", "spec_hash"]
 
-ENGINE_VERSION = 1  # raised whenever training itself gives other weights for the same spec
+ENGINE_VERSION = 2  # raised whenever training itself gives other weights for the same spec
 LARGEST_SEED = 2**63 - 1
 LENGTHS = ("steps", "epochs")
 

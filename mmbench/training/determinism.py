@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["own_generators", "seed_generators"]
+__all__ = ["generators", "own_generators", "seed_generators"]
 
 
 @contextmanager
@@ -32,3 +32,13 @@ def seed_generators(key: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(key)
     if device.type == "cuda":
         torch.cuda.manual_seed(key)
+
+
+def generators(device: torch.device) -> list[torch.Generator]:
+    """torch's global generators that a step on `device` may draw from."""
+    on_device = [torch.cuda.default_generators[_index(device)]] if device.type == "cuda" else []
+    return [torch.default_generator, *on_device]
+
+
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index

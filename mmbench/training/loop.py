@@ -1,13 +1,15 @@
 """The training loop: one for every model, knowing none of them.
 
-The order of a step is fixed: zero_grad, objective, finite check, backward, clip, step. All that a step depends on is a
-function of the seed and the step's number (its rows, its noise) or stands in the checkpoint (weights, moments), so that
-a resumed training ends with the same bits as one that never stopped (CPU, same number of threads).
+The order of a step is fixed: zero_grad, objective, finite check, backward, clip, step. (A recorded step, see `graphs`,
+is checked once it is done; on CUDA values are read some steps later anyway.) All that a step depends on is a function
+of the seed and the step's number (its rows, its noise) or stands in the checkpoint (weights, moments), so that a
+resumed training ends with the same bits as one that never stopped (CPU, same number of threads).
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -15,17 +17,19 @@ from torch import Tensor, nn
 
 from mmbench.errors import CheckpointError, InvalidSetting
 from mmbench.modality import Batch, Step
-from mmbench.models.base import MultimodalVAE
+from mmbench.models.base import MultimodalVAE, Objective
 from mmbench.results.records import Curve
-from mmbench.seeding import StepNoise, stream
+from mmbench.seeding import Noise, StepNoise, stream
 from mmbench.training.callbacks import Callback, Callbacks
 from mmbench.training.checkpoint import Checkpoints
 from mmbench.training.curves import Recorder
-from mmbench.training.determinism import own_generators, seed_generators
+from mmbench.training.determinism import generators, own_generators, seed_generators
 from mmbench.training.finite import Readings, require_finite_parameters
+from mmbench.training.graphs import Capture, StepRecorder
 from mmbench.training.held_out import held_out_terms
 from mmbench.training.interrupt import Interruption, interruptible
 from mmbench.training.objective import step_objective
+from mmbench.training.precision import float32_products, networks_in
 from mmbench.training.saving import Saver
 from mmbench.training.settings import TrainSettings, make_optimiser
 from mmbench.training.stages import enter_stage, spans, trainable
@@ -83,6 +87,7 @@ def fit(
     checkpoint_seconds: float = 300.0,
     recorder: Recorder | None = None,
     callbacks: Sequence[Callback] = (),
+    capture: Capture | None = None,
 ) -> Trained:
     """Train a fresh model in place, or go on from its last checkpoint; it ends in eval mode.
 
@@ -92,6 +97,7 @@ def fit(
         checkpoints: where to go on from and to save to; None for neither.
         checkpoint_seconds: the longest time between two checkpoints (see `Saver`).
         recorder: an empty one; its curves outlive a training that is interrupted or diverges.
+        capture: how steps are recorded and replayed (see `graphs`); None takes every step as it is.
 
     Raises:
         Diverged: the loss or a term is NaN or infinite; names step and term.
@@ -100,13 +106,25 @@ def fit(
     """
     watching = Callbacks(callbacks)
     saver = Saver(checkpoints, checkpoint_seconds)
-    training = _Training(model, loader, settings, seed, test, saver, recorder or Recorder(settings.log_every), watching)
+    recorder = recorder or Recorder(settings.log_every)
+    training = _Training(model, loader, settings, seed, test, saver, recorder, watching, capture)
+    execution = model.execution
     try:
-        with own_generators(model.device), interruptible() as interruption:
+        with ExitStack() as stack:
+            stack.enter_context(own_generators(model.device))
+            stack.enter_context(float32_products(settings.precision, model.device))
+            interruption = stack.enter_context(interruptible())
+            model.execution = replace(
+                execution,
+                tolerance=settings.tolerance,
+                differentiated=settings.differentiated,
+                static=model.device.type == "cuda",
+            )
             training.begin()
             training.run(interruption)
             return training.end()
     finally:
+        model.execution = execution
         watching.ended()
 
 
@@ -123,9 +141,12 @@ class _Training:
         saver: Saver,
         recorder: Recorder,
         watching: Callback,
+        capture: Capture | None,
     ) -> None:
         self.model, self.loader, self.settings, self.seed = model, loader, settings, seed
         self.test, self.saver, self.recorder, self.watching = test, saver, recorder, watching
+        # A number that changes from step to step would be baked into a recorded one.
+        self.capture = None if follows_progress(model) else capture
         self.total = settings.total_steps(loader.steps_per_epoch)
         self.spans = spans(model.stages, self.total)
         self.trainable = trainable(model)
@@ -164,17 +185,30 @@ class _Training:
         key, device = stream(self.seed, "noise", self.step), self.model.device
         seed_generators(key, device)
         noise = StepNoise(key, device=device, dtype=self.model.dtype)
+        found = self.recorded.take(self.span.stage.name, data, noise) if self.recorded is not None else None
+        if found is None:
+            self._update(data, noise, self._check)
+        else:
+            self._check(found)
+        self.step += 1
+        self.rows += data.rows
+
+    def _update(self, data: Step, noise: Noise, check: Callable[[Objective], None] | None = None) -> Objective:
         progress, stage = self.span.progress(self.step), self.span.stage.name
         self.optimiser.zero_grad()
-        found = step_objective(self.model, data, noise=noise, progress=progress, stage=stage)
-        self._record(self.readings.add(self.step + 1, found.loss, found.terms))
+        with networks_in(self.model, self.settings.precision):
+            found = step_objective(self.model, data, noise=noise, progress=progress, stage=stage)
+        if check is not None:
+            check(found)
         if found.loss.requires_grad:  # a stage may have nothing to learn from a step's patterns
             found.loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimiser.step()
-        self.step += 1
-        self.rows += data.rows
+        return Objective(found.loss.detach(), found.terms)
+
+    def _check(self, found: Objective) -> None:
+        self._record(self.readings.add(self.step + 1, found.loss, found.terms))
 
     def _look_after(self, rows: int) -> None:
         """What follows a step: progress, test terms, a checkpoint."""
@@ -204,6 +238,15 @@ class _Training:
         self.stage, self.span = stage, self.spans[stage]
         self.trained = enter_stage(self.model, self.span.stage, self.trainable)
         self.optimiser = make_optimiser(self.trained, self.settings)
+        self.recorded: StepRecorder | None = None
+        if self.capture is not None:
+            self.recorded = StepRecorder(self.capture, self._update, generators(self.model.device))
+        self._make_capturable()
+
+    def _make_capturable(self) -> None:
+        for group in self.optimiser.param_groups:
+            if "capturable" in group:  # a promise that Adam asks for before it is recorded; checkpoints carry it along
+                group["capturable"] = self.capture is not None
 
     def _record(self, read: Iterable[tuple[int, dict[str, float]]]) -> None:
         for step, values in read:
@@ -252,10 +295,16 @@ class _Training:
         try:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
+            self._make_capturable()
         except (RuntimeError, ValueError) as error:
             cause = " ".join(str(error).split())
             sentence = f"the checkpoint does not fit the model ({cause}); train anew with --force."
             raise CheckpointError(sentence) from error
+
+
+def follows_progress(model: MultimodalVAE) -> bool:
+    """Whether the model's objective depends on `progress`; one that does not say is taken to."""
+    return bool(getattr(model, "follows_progress", True))
 
 
 def _initial_batch(loader: Steps) -> Batch:

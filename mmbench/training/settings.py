@@ -26,6 +26,22 @@ class TrainSettings:
     amsgrad: bool = setting(False, help="Keep the largest second moment, as the MMVAE code does.")
     weight_decay: float = setting(0.0, low=0.0, help="Weight decay: decoupled for adamw, in the gradient otherwise.")
     clip: float | None = setting(None, above=0.0, help="Largest norm of the gradient of all parameters; none: no clip.")
+    precision: str = setting(
+        "float32",
+        choices=("float32", "tf32", "bf16"),
+        help="Numbers of the networks alone: float32, TF32 products (on CUDA), or bfloat16; all else is float32.",
+    )
+    tolerance: float = setting(
+        1e-5,
+        low=0.0,
+        help="Normalised weight of a row's samples that may be left out of its gradient in total (on a CPU).",
+    )
+    differentiated: int | None = setting(
+        None,
+        low=1,
+        help="Samples a row that are differentiated, one of them drawn for the rest; none: as many as tolerance asks "
+        "for on a CPU, all on CUDA.",
+    )
     log_every: int = setting(10, low=1, help="Steps whose training terms are averaged into one logged value.")
     test_every: int | None = setting(
         None, low=1, help="Steps between test terms; none: at ends of epochs, twenty times in a training at most."
