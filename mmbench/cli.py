@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mmbench.results.records import RunRecord
     from mmbench.results.store import Store
     from mmbench.run import RunOptions
+    from mmbench.sweep.outcome import Outcome
 
 __all__ = ["main"]
 
@@ -149,21 +150,38 @@ def main() -> None:
 @click.option(
     "--spec", "spec_file", type=click.File("r"), show_default="none", help="A spec as --dry-run prints it; - for stdin."
 )
+@click.option(
+    "--seeds", show_default="none", metavar="N,N,...", help="Several runs that differ by their seed, e.g. 0,1,2."
+)
+@click.option(
+    "--jobs-per-device",
+    default=1,
+    type=click.IntRange(min=1),
+    help="How many runs of --seeds share the device at once, each in a process of its own.",
+)
 @click.option("--dry-run", is_flag=True, show_default="off", help="Print the complete resolved spec as JSON and stop.")
 @click.option("--force", is_flag=True, show_default="off", help="Train anew and supersede the run that is there.")
 @click.option("--retry", is_flag=True, show_default="off", help="Train again what failed or diverged.")
+@click.option(
+    "--cuda-graphs", is_flag=True, show_default="off", help="On CUDA, record steps of fixed shapes and replay them."
+)
 @machine_options
 def run(**given: Any) -> None:
     """Train a model, score it, store the result.
 
     A spec that is in the store already is shown, not trained again. --dry-run prints every setting that --set reaches.
+    With --seeds the runs are carried out one after the other, or several at once with --jobs-per-device.
     """
+    if given["seeds"] is not None:
+        _run_seeds(given)
+        return
+    if given["jobs_per_device"] > 1:
+        raise InvalidSetting("--jobs-per-device is for the runs of --seeds, and there is one run; give --seeds.")
     spec = _spec(given)
     if given["dry_run"]:
         click.echo(json.dumps(spec.to_dict(), indent=2))
         return
-    if given["scheme"] not in ("complete", spec.scheme) and given["spec_file"] is None:
-        _say(f"with f = 1 every row is complete under any scheme: --scheme {given['scheme']} is complete; give --f.")
+    _say_if_complete(given, spec)
     from mmbench.run import run as train
 
     _show_result(train(spec, lambda: _open(given["store"], create=True), _run_options(given)), given["store"])
@@ -287,13 +305,60 @@ def path(data_root: Path | None) -> None:
     click.echo(str(data_root.absolute()))
 
 
+# Several runs ---------------------------------------------------------------------------------------------------------
+def _run_seeds(given: Mapping[str, Any]) -> None:
+    """The runs of `--seeds`: a line for each on standard error as it ends, and a table of all."""
+    if click.get_current_context().get_parameter_source("seed") is ParameterSource.COMMANDLINE:
+        raise InvalidSetting("--seeds names the seed of every run; leave out --seed.")
+    specs = [_spec({**given, "seed": seed}) for seed in _seeds(given["seeds"])]
+    if given["dry_run"]:
+        click.echo(json.dumps([spec.to_dict() for spec in specs], indent=2))
+        return
+    _say_if_complete(given, specs[0])
+    from mmbench.sweep.processes import carry_out
+
+    count = 0
+
+    def told(outcome: "Outcome") -> None:
+        nonlocal count
+        count += 1
+        if not given["quiet"]:
+            name = outcome.run or f"seed {outcome.spec.seed}"
+            _say(f"{count} of {len(specs)}: {name} {outcome.status}{f': {outcome.error}' if outcome.error else '.'}")
+
+    outcomes = carry_out(specs, given["store"], _run_options(given), jobs=given["jobs_per_device"], told=told)
+    _show_outcomes(outcomes, given["store"])
+
+
+def _show_outcomes(outcomes: Sequence["Outcome"], store: str) -> None:
+    """A table of the runs; the exit code is 1 where one of them is not done, 2 where bad input kept all from it."""
+    from mmbench.results.location import locate
+
+    rows = [(str(o.spec.seed), o.status, o.run or "none", o.error) for o in outcomes]
+    columns = 4 if any(outcome.error for outcome in outcomes) else 3
+    click.echo(printing.table(("seed", "status", "run", "error")[:columns], [row[:columns] for row in rows]))
+    click.echo(f"\nstore: {locate(store).name}")
+    if any(outcome.status != "done" for outcome in outcomes):
+        sys.exit(2 if all(outcome.status == "refused" for outcome in outcomes) else 1)
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidSetting(f"--seeds needs whole numbers parted by commas, e.g. 0,1,2, got {text!r}.") from None
+    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise InvalidSetting(f"--seeds names {twice[0]} twice; keep one.")
+    return seeds
+
+
 # From options to values -----------------------------------------------------------------------------------------------
 def _spec(given: Mapping[str, Any]) -> "RunSpec":
     from mmbench.run import Request, read_spec, resolve
 
     if given["spec_file"] is not None:
         context = click.get_current_context()
-        options = [p for p in context.command.params if p.name in SPEC_NAMES]
+        options = [p for p in context.command.params if p.name in (*SPEC_NAMES, "seeds")]
         typed = [p for p in options if context.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
         if typed:
             raise InvalidSetting(f"--spec holds the whole run; leave out {typed[0].opts[0]}.")
@@ -306,7 +371,9 @@ def _spec(given: Mapping[str, Any]) -> "RunSpec":
 
 def _run_options(given: Mapping[str, Any]) -> "RunOptions":
     from mmbench.run import RunOptions
+    from mmbench.run.allocator import raise_thresholds
 
+    raise_thresholds()  # before the first tensor of the run
     return RunOptions(
         device=given["device"],
         threads=given["threads"],
@@ -314,8 +381,14 @@ def _run_options(given: Mapping[str, Any]) -> "RunOptions":
         force=given.get("force", False),
         retry=given.get("retry", False),
         quiet=given["quiet"],
+        cuda_graphs=given.get("cuda_graphs", False),
         say=_say,
     )
+
+
+def _say_if_complete(given: Mapping[str, Any], spec: "RunSpec") -> None:
+    if given["scheme"] not in ("complete", spec.scheme) and given["spec_file"] is None:
+        _say(f"with f = 1 every row is complete under any scheme: --scheme {given['scheme']} is complete; give --f.")
 
 
 def _say(sentence: str) -> None:

@@ -43,7 +43,7 @@ PARTS = {
 }
 
 # Rooms that may not load torch when they are imported, and rooms that may not load it at all.
-NO_TORCH_AT_IMPORT = {"errors", "registry", "config", "seeding", "modality", "results", "cli"}
+NO_TORCH_AT_IMPORT = {"errors", "registry", "config", "seeding", "modality", "results", "sweep", "cli"}
 NO_TORCH_EVER = {"results", "cli"}
 
 

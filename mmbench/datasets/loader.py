@@ -3,8 +3,12 @@
 A batch is an `index_select` and a cast: images are stored as uint8 and become floats in [0, 1]. The order of an epoch
 is a pure function of (seed, epoch number), so a resumed run continues in the middle of an epoch by skipping steps.
 Entries that are not observed are never indexed.
+
+A row costs its indices alone, four bytes for each modality and four for its place in the epoch; originals are held
+once, however many rows they stand in, and on the CPU in the memory of the dataset itself.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +18,7 @@ import numpy as np
 from mmbench.config import setting
 from mmbench.datasets.base import Pairing, Pattern, Split
 from mmbench.datasets.observation import Observation, observe, row_classes
+from mmbench.datasets.pairing import as_indices
 from mmbench.datasets.schedules import Plan, alternate, alternate_steps, mixed
 from mmbench.errors import InvalidSetting
 from mmbench.modality import Batch, Step
@@ -72,8 +77,8 @@ class Loader:
         _check(patterns, batch_size, settings)
         observed = {name for pattern in patterns for name in pattern.names}
         self._arrays = {name: _on_device(arrays[name], device) for name in arrays if name in observed}
-        self._tables = [_on_device(pattern.table.astype(np.int64), device) for pattern in patterns]
-        self._patterns = tuple(patterns)
+        self._tables = [_on_device(as_indices(pattern.table), device) for pattern in patterns]
+        self._names = [pattern.names for pattern in patterns]
         self._sizes = [len(pattern.table) for pattern in patterns]
         self._coin = [pattern.coin for pattern in patterns]
         self._batch_size, self._seed, self._schedule = batch_size, seed, settings.schedule
@@ -94,20 +99,14 @@ class Loader:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Step]:
         """The steps of epoch `number` from step `start` on; their order depends on (seed, number) alone."""
-        import torch
-
-        plan = self._plan(number)[start:]
-        parts = [part for step in plan for part in step]
-        if not parts:
-            return
-        rows = _on_device(np.concatenate([rows for _, rows in parts]), self._device)
-        pieces = iter(torch.split(rows, [len(rows) for _, rows in parts]))
-        for step in plan:
-            yield Step(tuple(self._batch(p, next(pieces)) for p, _ in step))
+        plan = self._plan(number)
+        rows = [_on_device(visited, self._device) for visited in plan.rows]
+        for step in range(start, len(plan)):
+            yield Step(tuple(self._batch(p, rows[p][first:last]) for p, first, last in plan.slices(step)))
 
     def first_rows(self, n: int) -> "dict[str, Tensor]":
         """Modality -> its first `n` observed training rows `[min(n, rows), *shape]`, complete rows first."""
-        return {name: self._values(name, self._column(name)[:n]) for name in self._arrays}
+        return {name: self._values(name, self._column(name, n)) for name in self._arrays}
 
     def _plan(self, number: int) -> Plan:
         rng = generator(self._seed, "order", number)
@@ -116,14 +115,15 @@ class Loader:
         return alternate(self._sizes, self._coin, self._batch_size, rng)
 
     def _batch(self, p: int, rows: "Tensor") -> Batch:
-        names, originals = self._patterns[p].names, self._tables[p].index_select(0, rows)
-        return Batch({name: self._values(name, originals[:, m]) for m, name in enumerate(names)})
+        originals = self._tables[p].index_select(0, rows)
+        return Batch({name: self._values(name, originals[:, m]) for m, name in enumerate(self._names[p])})
 
-    def _column(self, name: str) -> "Tensor":
+    def _column(self, name: str, n: int) -> "Tensor":
+        """Which originals of a modality are in its first `n` observed rows."""
         import torch
 
-        pairs = zip(self._patterns, self._tables, strict=True)
-        return torch.cat([table[:, pattern.names.index(name)] for pattern, table in pairs if name in pattern.names])
+        pairs = zip(self._names, self._tables, strict=True)
+        return torch.cat([table[:n, names.index(name)] for names, table in pairs if name in names])[:n]
 
     def _values(self, name: str, originals: "Tensor") -> "Tensor":
         return as_values(self._arrays[name].index_select(0, originals), self._dtype)
@@ -172,11 +172,12 @@ def as_values(stored: "Tensor", dtype: "torch.dtype") -> "Tensor":
 
 
 def _on_device(array: np.ndarray, device: "torch.device | str") -> "Tensor":
-    """A tensor of the array on `device`; memory is shared where the array is writable (torch warns otherwise)."""
+    """A tensor of the array on `device`, on the CPU in the array's own memory (if C-contiguous), never written to."""
     import torch
 
-    shareable = array.flags.writeable and array.flags.c_contiguous
-    return torch.from_numpy(array if shareable else np.array(array, order="C")).to(device)
+    with warnings.catch_warnings():  # torch warns that a tensor of a read-only array could be written to
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 def _check(patterns: Sequence[Pattern], batch_size: int, settings: LoaderSettings) -> None:

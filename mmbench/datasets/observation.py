@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmbench.datasets.base import Dataset, Pairing, Pattern, Split
-from mmbench.datasets.pairing import repeat_within_class
+from mmbench.datasets.pairing import as_indices, repeat_within_class
 from mmbench.datasets.schemes import RowClasses, Rows, Scheme, scheme_of
 from mmbench.errors import CannotBear
 from mmbench.seeding import generator
 
 __all__ = ["Observation", "observe", "row_classes"]
+
+ROWS_HASHED = 1 << 13  # at once, so that a checksum takes no memory to speak of
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _require_classes(dataset: Dataset, classes: np.ndarray | None) -> None:
 def _pattern(part: Rows, pairing: Pairing, labels: np.ndarray, pairs: int, seed: int) -> Pattern:
     names, rows = part
     columns = [pairing.names.index(name) for name in names]
-    table = pairing.table[rows][:, columns]
+    table = as_indices(pairing.table[np.ix_(rows, np.array(columns))])
     rng = generator(seed, "repeats", *names)
     return Pattern(names=names, table=repeat_within_class(table, labels[rows], pairs, rng))
 
@@ -105,7 +107,8 @@ def _checksum(patterns: Sequence[Pattern]) -> str:
     digest = hashlib.sha256()
     for pattern in patterns:
         digest.update(f"{pattern.names}{pattern.coin}{pattern.table.shape}".encode())
-        digest.update(np.ascontiguousarray(pattern.table, dtype="<i8").tobytes())
+        for first in range(0, len(pattern.table), ROWS_HASHED):  # as 8-byte numbers, whatever they are kept in
+            digest.update(np.ascontiguousarray(pattern.table[first : first + ROWS_HASHED], dtype="<i8").data)
     return digest.hexdigest()[:16]
 
 

@@ -6,34 +6,68 @@ left, P = floor(steps / paired steps), and for f > 1/2 all of them come first. H
 With the coin of the code's first version, what an incomplete batch keeps is chosen when its turn comes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+from mmbench.datasets.pairing import as_indices
 
 __all__ = ["Part", "Plan", "alternate", "alternate_steps", "interleaving", "mixed"]
 
 Part = tuple[int, np.ndarray]
 """A pattern by its index, and rows of its table `[n]`."""
 
-Plan = list[tuple[Part, ...]]
-"""The steps of an epoch, each in one-pattern parts."""
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The steps of an epoch, each in one-pattern parts; four bytes a row, and nothing that is made for each step.
+
+    Attributes:
+        rows: of each pattern the rows of its table in the order in which they are visited `[n_p]`.
+        first, last: `[steps, patterns]`; step `s` takes `rows[p][first[s, p]:last[s, p]]` of pattern `p`.
+    """
+
+    rows: tuple[np.ndarray, ...]
+    first: np.ndarray
+    last: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __iter__(self) -> Iterator[tuple[Part, ...]]:
+        for step in range(len(self)):
+            yield tuple((p, self.rows[p][first:last]) for p, first, last in self.slices(step))
+
+    def slices(self, step: int) -> list[tuple[int, int, int]]:
+        """The parts of a step as `(pattern, first, last)`, in the order of the patterns, none empty."""
+        bounds = zip(self.first[step].tolist(), self.last[step].tolist(), strict=True)
+        return [(p, first, last) for p, (first, last) in enumerate(bounds) if last > first]
 
 
 def mixed(sizes: Sequence[int], batch_size: int, rng: np.random.Generator) -> Plan:
     """Shuffle the union of all patterns' rows and cut it into steps of `batch_size` rows, the last one shorter.
 
     Args:
-        sizes: number of rows of each pattern.
+        sizes: number of rows of each pattern; pattern p owns the rows of the union from the sum of those before it on.
     """
-    starts = np.cumsum([0, *sizes])
-    order = rng.permutation(starts[-1])
-    return [_by_pattern(order[i : i + batch_size], starts) for i in range(0, len(order), batch_size)]
+    total = sum(sizes)
+    order = as_indices(rng.permutation(total))
+    ends = np.minimum(np.arange(batch_size, total + batch_size, batch_size), total)
+    if len(sizes) == 1:
+        return _cut((order,), ends[:, None])
+    rows, lasts, start = [], [], 0
+    for size in sizes:
+        own = (order >= start) & (order < start + size)
+        rows.append(order[own] - start)
+        lasts.append(np.cumsum(own, dtype=order.dtype)[ends - 1])
+        start += size
+    return _cut(tuple(rows), np.stack(lasts, axis=1))
 
 
-def _by_pattern(rows: np.ndarray, starts: np.ndarray) -> tuple[Part, ...]:
-    """Group rows of the union by pattern; pattern p owns `starts[p] <= row < starts[p + 1]`."""
-    pattern = np.searchsorted(starts, rows, side="right") - 1
-    return tuple((int(p), rows[pattern == p] - starts[p]) for p in np.unique(pattern))
+def _cut(rows: tuple[np.ndarray, ...], last: np.ndarray) -> Plan:
+    """Each step takes up where the one before it ended."""
+    return Plan(rows, np.concatenate([np.zeros_like(last[:1]), last[:-1]]), last)
 
 
 def alternate(sizes: Sequence[int], coin: Sequence[bool], batch_size: int, rng: np.random.Generator) -> Plan:
@@ -43,19 +77,14 @@ def alternate(sizes: Sequence[int], coin: Sequence[bool], batch_size: int, rng: 
         sizes: number of rows of each pattern.
         coin: which patterns are alternatives of the same rows: a fair coin picks one of them for each batch.
     """
-    batches = [_batches(size, batch_size, rng) for size in sizes]
+    rows = tuple(as_indices(rng.permutation(size)) for size in sizes)
     groups = _groups(coin)
-    counts = [len(batches[group[0]]) for group in groups]
-    plan: Plan = []
-    for g, turn in interleaving(counts):
+    turns = interleaving([-(-sizes[group[0]] // batch_size) for group in groups])
+    first, last = (np.zeros((len(turns), len(sizes)), np.int64) for _ in range(2))
+    for step, (g, turn) in enumerate(turns):
         p = groups[g][int(rng.integers(len(groups[g])))] if len(groups[g]) > 1 else groups[g][0]
-        plan.append(((p, batches[p][turn]),))
-    return plan
-
-
-def _batches(size: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
-    order = rng.permutation(size)
-    return [order[i : i + batch_size] for i in range(0, size, batch_size)]
+        first[step, p], last[step, p] = turn * batch_size, min((turn + 1) * batch_size, sizes[p])
+    return Plan(rows, first, last)
 
 
 def _groups(coin: Sequence[bool]) -> list[list[int]]:
