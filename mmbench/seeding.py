@@ -7,7 +7,7 @@ state; evaluation noise is keyed by (seed, row), so a score depends neither on t
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,12 +90,24 @@ class RowNoise(Noise):
 
         if len(shape) < 2 or shape[1] != len(self._rows):
             raise ValueError(f"row noise needs shape [K, B={len(self._rows)}, ...], got {list(shape)}")
-        value = np.empty((shape[1], shape[0], *shape[2:]))
-        for b, row in enumerate(self._rows):
-            source = np.random.Generator(np.random.Philox(key=stream(self._key, name, int(row))))
-            value[b] = source.standard_normal(value.shape[1:])
         dtype = self._dtype or torch.get_default_dtype()
-        return torch.from_numpy(value).to(self._device, dtype).transpose(0, 1)
+        held = np.empty((shape[1], shape[0], *shape[2:]), np.float32 if dtype == torch.float32 else np.float64)
+        for value, drawn in zip(held, self._drawn(name, held.shape[1:]), strict=True):
+            value[...] = drawn
+        return torch.from_numpy(held).to(self._device, dtype).transpose(0, 1)
+
+    def _drawn(self, name: str, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+        """Each row's numbers in float64, in one array that the next row overwrites.
+
+        They are those of a generator `Generator(Philox(key=...))` made for the row alone. One generator is rewound to
+        its start with the row's key instead: made anew, it would first ask the operating system for entropy.
+        """
+        bits = np.random.Philox(key=0)
+        source, start, value = np.random.Generator(bits), bits.state, np.empty(shape)
+        for row in self._rows:
+            start["state"]["key"][0] = stream(self._key, name, int(row))
+            bits.state = start
+            yield source.standard_normal(out=value)
 
     def child(self, name: str) -> "RowNoise":
         return RowNoise(stream(self._key, "child", name), self._rows, device=self._device, dtype=self._dtype)

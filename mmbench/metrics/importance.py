@@ -28,10 +28,12 @@ __all__ = [
     "estimate",
     "jackknife",
     "log_weights_of",
+    "samples_at_once",
     "stratified_log_weights",
 ]
 
-BUDGET = 2**23  # values that a decoder's output may hold at once
+BUDGET = 2**20  # values that a decoder's output may hold at once: on a CPU, so few that they stay in its caches
+ACCELERATED_BUDGET = 2**23  # the same on any other device
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,6 @@ def log_weights_of(
     noise: Noise,
 ) -> Tensor:
     """u_k `[K, B]` for log of the integral of prior(z) prod_m p(x_m|z) over the modalities m in `scored`; unscaled."""
-    rows = len(next(iter(scored.values())))
-    size = sum(model.modalities[name].size for name in scored)
 
     def target(z: Tensor) -> Tensor:
         total = prior.log_prob(z)
@@ -141,4 +141,10 @@ def log_weights_of(
             total = total + model.likelihood(name, z).log_prob(x)
         return total
 
-    return stratified_log_weights(proposal, target, k, noise, chunk=max(1, BUDGET // (rows * size)))
+    return stratified_log_weights(proposal, target, k, noise, chunk=samples_at_once(scored))
+
+
+def samples_at_once(scored: Mapping[str, Tensor]) -> int:
+    """How many samples of each row of `scored` (modality -> `[B, *shape]`) to decode at once: at least one."""
+    on_cpu = next(iter(scored.values())).device.type == "cpu"
+    return max(1, (BUDGET if on_cpu else ACCELERATED_BUDGET) // sum(x.numel() for x in scored.values()))

@@ -30,7 +30,7 @@ from torch import Tensor
 from mmbench.config import setting
 from mmbench.errors import CannotBear
 from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
-from mmbench.metrics.importance import BUDGET
+from mmbench.metrics.importance import samples_at_once
 from mmbench.metrics.likelihood import LogLikelihoods
 from mmbench.models.base import MultimodalVAE
 from mmbench.models.posteriors import Mixture, Normalised
@@ -175,7 +175,7 @@ def evidence_lower_bound(model: MultimodalVAE, values: Mapping[str, Tensor], *, 
             total = total + model.likelihood(name, z).log_prob(x)
         return total.double()
 
-    chunk = max(1, BUDGET // sum(x.numel() for x in values.values()))
+    chunk = samples_at_once(values)
     components = posterior.components if isinstance(posterior, Mixture) else (posterior,)
     shares = posterior.log_weights.double().exp() if isinstance(posterior, Mixture) else torch.ones(1)
     means = [

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmbench.metrics import evaluate, truth_gap
+from mmbench.metrics import evaluate, importance
 from mmbench.metrics.truth_gap import evidence_lower_bound, sets_scored
 from mmbench.models import MODELS
 from mmbench.models.posteriors import Mixture, kl_gaussian
@@ -161,7 +161,7 @@ def test_a_model_without_a_prior_is_held_against_the_exact_conditionals():
 
 def test_values_depend_neither_on_batches_nor_on_chunks(monkeypatch):
     whole = gaps(model_of("mmvae"), batch=60, k=7)
-    monkeypatch.setattr(truth_gap, "BUDGET", 100)
+    monkeypatch.setattr(importance, "BUDGET", 100)
     parts = gaps(model_of("mmvae"), batch=13, k=7)
     for key, score in whole.items():
         assert parts[key].value == pytest.approx(score.value, abs=1e-9)
