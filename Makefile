@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BENCH  := .venv-bench
 
 # Tests on real data run where the files are; elsewhere they are skipped with that reason.
 ifeq ($(origin MMBENCH_DATA),undefined)
@@ -18,7 +19,7 @@ help:
 	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options)"
 	@echo "make check   lint, format, types, and every command of the documentation"
 	@echo "make faults  put known faults into the code, one at a time, and show that the tests catch each (FAULTS=OPTIONS)"
-	@echo "make bench   measure training pairs per second of every model"
+	@echo "make bench   time steps, evaluation and start-up against references (ARGS='--only startup' adds options)"
 	@echo "make clean   remove what the other targets made"
 
 venv: $(STAMP)
@@ -43,8 +44,16 @@ check: $(STAMP)
 faults: $(STAMP)
 	$(BIN)/python scripts/seeded_faults.py $(FAULTS)
 
-bench: $(STAMP)
-	$(BIN)/python benchmarks/throughput.py
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks.main $(ARGS)
+
+# An environment of its own: multivae without its pins, and what its model modules import.
+$(BENCH)/.installed: pyproject.toml constraints.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt cloudpickle nltk pydantic
+	$(BENCH)/bin/python -m pip install --quiet --no-deps multivae==1.0.3 pythae
+	touch $(BENCH)/.installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache demo-results
+	rm -rf $(VENV) $(BENCH) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache demo-results

@@ -93,7 +93,7 @@ def chosen_scores(
 
 def scored(score: Score, z: Tensor, *, whole: bool = False) -> Tensor:
     """Scores `[K, B]` of z without autograd, a part of the columns at a time, or all at once where `whole`."""
-    columns = torch.arange(z.shape[1], device=z.device)
+    z, columns = z.detach(), torch.arange(z.shape[1], device=z.device)
     with torch.no_grad():
         if whole:
             return score(z, columns)
@@ -146,7 +146,7 @@ def rows_are_independent(*networks: nn.Module) -> bool:
 
 def _scored_if_worth(score: Score, z: Tensor, tolerance: float) -> Tensor | None:
     """Scores `[K, B]` without autograd; None where the first part of the rows says that most samples carry weight."""
-    columns = torch.arange(z.shape[1], device=z.device)
+    z, columns = z.detach(), torch.arange(z.shape[1], device=z.device)
     scores = z.new_empty(z.shape[:2])
     with torch.no_grad():
         for number, part in enumerate(_parts(z)):

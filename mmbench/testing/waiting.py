@@ -30,7 +30,7 @@ class WouldWait(AssertionError):
     """The host would wait for the device."""
 
 
-class NoWaiting(TorchDispatchMode):
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it, an operation that would make the host wait for a CUDA device raises `WouldWait`."""
 
     def __torch_dispatch__(

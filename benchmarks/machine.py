@@ -1,0 +1,74 @@
+"""What the numbers were measured on, and the ceiling of what it can do."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["ceilings", "described", "peak_mb", "resident_mb"]
+
+
+def described() -> dict[str, Any]:
+    """Processor, cores, threads, versions, date and revision."""
+    revision = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "date": datetime.now(UTC).date().isoformat(),
+        "revision": revision or "unknown",
+    }
+
+
+def ceilings() -> dict[str, float]:
+    """GFLOP/s of float32 that this machine reaches: a large product, and a transposed convolution (channels last)."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    layer = nn.ConvTranspose2d(128, 64, 4, 2, 1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(512, 128, 4, 4).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        return {
+            "product": 2 * 2048**3 / _best(lambda: a @ b) / 1e9,
+            "convolution": 512 * 2 * 16 * 16 * 128 * 64 / _best(lambda: layer(x)) / 1e9,
+        }
+
+
+def resident_mb() -> float:
+    """Memory of this process now, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak_mb() -> float:
+    """The largest memory of this process so far, in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("the system does not tell the peak of memory")
+
+
+def _best(work: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(12):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
