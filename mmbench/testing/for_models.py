@@ -67,6 +67,18 @@ def every_setting_has_a_help_text(kind: Kind) -> None:
 
 # What it computes -----------------------------------------------------------------------------------------------------
 @check
+def an_objective_that_follows_progress_says_so(kind: Kind) -> None:
+    """Where `follows_progress` is false, a step may be recorded once and replayed: the loss is the same at any time."""
+    for model, values, stage in each_case(kind):
+        if not model.follows_progress:
+            early, late = (
+                model.objective(values, noise=step_noise(), progress=progress, stage=stage).loss
+                for progress in (0.1, 0.7)
+            )
+            promise(torch.equal(early, late), "the loss depends on progress; set follows_progress = True.")
+
+
+@check
 def the_objective_is_a_finite_scalar_with_detached_terms(kind: Kind) -> None:
     """For every observation pattern that it can learn from."""
     for model, values, stage in each_case(kind):

@@ -1,7 +1,8 @@
 """What would make the host wait for a CUDA device, found on a CPU: a step must do none of it.
 
 `NoWaiting` watches torch's operations. Those whose result's shape or value the host must read, and tensors made from
-Python numbers on the host, raise. On a machine with CUDA, `torch.cuda.set_sync_debug_mode("error")` is the last word.
+Python numbers on the host, raise; `tolist`, `cpu` and `numpy` leave no trace to be seen on a CPU. On a machine with CUDA,
+`torch.cuda.set_sync_debug_mode("error")` is the last word.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ _READING = {
     "aten::nonzero": "the number of entries is read (nonzero, a mask as index)",
     "aten::masked_select": "the number of entries is read (masked_select)",
     "aten::_unique2": "the number of entries is read (unique)",
+    "aten::unique_dim": "the number of entries is read (unique)",
     "aten::bincount": "the largest entry is read (bincount)",
     "aten::equal": "a value is read (torch.equal)",
     "aten::is_nonzero": "a value is read (is_nonzero)",

@@ -146,7 +146,7 @@ class _Training:
         self.model, self.loader, self.settings, self.seed = model, loader, settings, seed
         self.test, self.saver, self.recorder, self.watching = test, saver, recorder, watching
         # A number that changes from step to step would be baked into a recorded one.
-        self.capture = None if follows_progress(model) else capture
+        self.capture = None if model.follows_progress else capture
         self.total = settings.total_steps(loader.steps_per_epoch)
         self.spans = spans(model.stages, self.total)
         self.trainable = trainable(model)
@@ -300,11 +300,6 @@ class _Training:
             cause = " ".join(str(error).split())
             sentence = f"the checkpoint does not fit the model ({cause}); train anew with --force."
             raise CheckpointError(sentence) from error
-
-
-def follows_progress(model: MultimodalVAE) -> bool:
-    """Whether the model's objective depends on `progress`; one that does not say is taken to."""
-    return bool(getattr(model, "follows_progress", True))
 
 
 def _initial_batch(loader: Steps) -> Batch:

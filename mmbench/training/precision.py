@@ -5,6 +5,7 @@ likelihood, KL, log weight and sum over samples is float32 whatever the model, o
 Weights, gradients and the optimiser's moments are float32 too. Test terms and scores are computed in float32.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -60,27 +61,38 @@ def float32_products(precision: str, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    flags, name = _flags()
-    before = [getattr(flag, name) for flag in flags]
-    value: Any = allowed if name == "allow_tf32" else ("tf32" if allowed else "ieee")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*new API")  # torch 2.9 advises against the older name
+        flags, name = _flags()
+        before = [getattr(flag, name) for flag in flags]
+        value: Any = allowed if name == "allow_tf32" else ("tf32" if allowed else "ieee")
+        _set(flags, name, [value] * len(flags))
     try:
-        for flag in flags:
-            setattr(flag, name, value)
         yield
     finally:
-        for flag, earlier in zip(flags, before, strict=True):
-            setattr(flag, name, earlier)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*new API")
+            _set(flags, name, before)
+
+
+def _set(flags: list[Any], name: str, values: list[Any]) -> None:
+    for flag, value in zip(flags, values, strict=True):
+        setattr(flag, name, value)
 
 
 def _flags() -> tuple[list[Any], str]:
-    """torch's switches for products and convolutions, and their name; torch 2.9 has new ones and warns of the old."""
+    """torch's switches for products and convolutions, and their name.
+
+    The older name, of every torch from 2.4 on, sets all of them alike. The newer one sets convolutions apart from
+    recurrent layers, after which torch refuses to read the older: it is for processes that use it already.
+    """
     cuda: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     try:
-        cuda.fp32_precision  # noqa: B018
-    except AttributeError:
-        return [cuda, cudnn], "allow_tf32"
-    return [cuda, cudnn.conv], "fp32_precision"
+        _ = cuda.allow_tf32, cudnn.allow_tf32
+    except RuntimeError:
+        return [cuda, cudnn.conv, cudnn.rnn], "fp32_precision"
+    return [cuda, cudnn], "allow_tf32"
 
 
 def _networks(model: nn.Module) -> Iterator[nn.Module]:
