@@ -24,6 +24,8 @@ class Times:
     @property
     def spread(self) -> tuple[float, float]:
         """Lower and upper quartile."""
+        if len(self.windows) == 1:
+            return self.windows[0], self.windows[0]
         low, _, high = statistics.quantiles(self.windows, n=4, method="inclusive")
         return low, high
 
