@@ -31,8 +31,8 @@ __all__ = ["Chosen", "Score", "carrying", "chosen_scores", "heaviest", "rows_are
 Score = Callable[[Tensor, Tensor], Tensor]
 """z `[K, n, D]` and the batch row of each of its n columns `[n]` to scores `[K, n]`, one column from one row."""
 
-PART = 256
-"""Decoder rows scored at once on a CPU: activations of that many stay in its caches."""
+PART = 128
+"""Decoder rows scored at once on a CPU: their activations stay in its caches, and the first part is a cheap probe."""
 WORTH = 0.6
 """Share of the samples below which scoring all and differentiating some costs less than differentiating all."""
 
@@ -73,7 +73,7 @@ def chosen_scores(
         uniform: makes numbers in (0, 1), `[1, B]`; called where one of the samples is drawn.
     """
     columns = torch.arange(z.shape[1], device=z.device)
-    if not independent or execution.tolerance < 0:
+    if not independent or execution.tolerance < 0 or len(z) == 1:
         return score(z, columns), None
     if execution.differentiated is not None or execution.static:
         number = execution.differentiated

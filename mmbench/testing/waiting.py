@@ -1,8 +1,8 @@
 """What would make the host wait for a CUDA device, found on a CPU: a step must do none of it.
 
 `NoWaiting` watches torch's operations. Those whose result's shape or value the host must read, and tensors made from
-Python numbers on the host, raise; `tolist`, `cpu` and `numpy` leave no trace to be seen on a CPU. On a machine with CUDA,
-`torch.cuda.set_sync_debug_mode("error")` is the last word.
+Python numbers on the host, raise; `tolist`, `cpu` and `numpy` leave no trace to be seen on a CPU. On a machine with
+CUDA, `torch.cuda.set_sync_debug_mode("error")` is the last word.
 """
 
 from collections.abc import Callable, Mapping, Sequence

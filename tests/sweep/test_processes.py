@@ -86,17 +86,15 @@ import os, signal, time
 from mmbench.sweep import child, outcome
 def carried(spec, store, options):
     print("what a library prints")
-    options.say(str(os.getpid()))
-    {body}
+    try:
+        options.say(str(os.getpid()))
+        {body}
+    except KeyboardInterrupt:
+        return outcome.Outcome(spec, "interrupted", "saved", "interrupted.")
 outcome.carried = carried
 child.main()
 """
-SLEEPING = """
-    try:
-        time.sleep(300)
-    except KeyboardInterrupt:
-        return outcome.Outcome(spec, "interrupted", "saved", "interrupted.")
-"""
+SLEEPING = "time.sleep(300)"
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, body: str) -> None:

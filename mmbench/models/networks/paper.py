@@ -29,16 +29,16 @@ def paper(spec: ModalitySpec, arch: Architecture) -> Coder:
 
 
 def _perceptron(spec: ModalitySpec, arch: Architecture) -> Coder:
-    trunk = nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 400), nn.ReLU())
-    decoder = nn.Sequential(nn.Linear(arch.latent_dim, 400), nn.ReLU(), nn.Linear(400, spec.size))
+    trunk = nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 400), nn.ReLU(inplace=True))
+    decoder = nn.Sequential(nn.Linear(arch.latent_dim, 400), nn.ReLU(inplace=True), nn.Linear(400, spec.size))
     return Coder(Encoder(trunk, 400, arch, floor=1e-6), decoder)
 
 
 def _convolutional(arch: Architecture) -> Coder:
     trunk = nn.Sequential(
-        *(nn.Conv2d(3, 32, 4, 2, 1), nn.ReLU()),
-        *(nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU()),
-        *(nn.Conv2d(64, 128, 4, 2, 1), nn.ReLU()),
+        *(nn.Conv2d(3, 32, 4, 2, 1), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(64, 128, 4, 2, 1), nn.ReLU(inplace=True)),
         nn.Flatten(),
     )
     decoder = colour_decoder(arch.latent_dim)
