@@ -1,13 +1,14 @@
-"""Training speed on one CUDA device: one run alone, several at once, the plain path; and what the paper's grid would take.
+"""Training speed on one CUDA device: one run alone, several at once, the plain path; and the paper's grid from them.
 
     python -m benchmarks.gpu [--seconds 20] [--at-once 8] [--out benchmarks/results]
 
 MEME's default and its plain path (`own=one`), in the paper's sizes (MNIST-SVHN shapes, released networks, latent 64,
 batches of 128, random images on the device), in float32, TF32 and bfloat16, and as a recorded step (CUDA graph). Steps
-run under `torch.cuda.set_sync_debug_mode("error")`. The share of the peak is of a large product measured beside it. The
-time of the grid of Table 3 (81 distinct runs of 43,800 steps) is an extrapolation and marked as one.
+run under `torch.cuda.set_sync_debug_mode("error")`, and one of every model does; not the plain path, whose
+`torch.distributions` read values back. The share of the peak is of a large product in the same precision, measured
+beside it. The time of the grid of Table 3 (81 distinct runs of 43,800 steps) is an extrapolation and marked as one.
 
-`--device cpu --seconds 1 --at-once 2` tries the script out where there is no CUDA.
+`--device cpu --tiny` tries the script out where there is no CUDA.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +26,34 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import machine
 from benchmarks.steps import ARCH, BATCH, SPECS
-from mmbench.models import MODELS
-from mmbench.models.execution import Execution
 from mmbench.modality import Batch, Step
+from mmbench.models import MODELS
 from mmbench.models.base import Objective
+from mmbench.models.execution import Execution
 from mmbench.seeding import Noise, StepNoise
 from mmbench.testing import plain
+from mmbench.testing.waiting import NoWaiting, WouldWait
 from mmbench.training.determinism import generators
 from mmbench.training.graphs import CudaCapture, StepRecorder
 from mmbench.training.precision import float32_products, networks_in
 
 RUNS, STEPS = 81, 43_800
 WAYS = ("plain float32", "float32", "tf32", "bf16", "float32 recorded", "bf16 recorded")
+PRECISIONS = ("float32", "tf32", "bf16")
 
 
 class Training:
-    """Steps on a device, one of `WAYS`."""
+    """Steps of a model on a device, one of `WAYS`."""
 
-    def __init__(self, way: str, device: torch.device) -> None:
-        self.plain, self.precision = way.startswith("plain"), way.replace("plain ", "").split()[0]
+    def __init__(self, way: str, device: torch.device, model: str = "meme") -> None:
+        self.plain, self.precision = way.startswith("plain"), precision_of(way)
         torch.manual_seed(0)
-        kind = MODELS["meme"]
-        settings: Any = kind.Settings(own="one" if self.plain else "drawn")
+        kind = MODELS[model]
+        settings: Any = kind.Settings(own="one") if self.plain else kind.Settings()
         self.model = kind(SPECS, settings, ARCH, kind.coders(SPECS, settings, ARCH)).to(device)
         self.model.execution = Execution(static=True)
         recorded = "recorded" in way and device.type == "cuda"
-        fast = {"capturable": recorded} if device.type == "cuda" else {}
-        self.optimiser = torch.optim.Adam(self.model.parameters(), 5e-4, fused=True, **fast)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), 5e-4, fused=True, capturable=recorded)
         self.device, self.count = device, 0
         self.data = Step((Batch({s.name: torch.rand(BATCH, *s.shape, device=device) for s in SPECS}),))
         self.recorder = StepRecorder(CudaCapture(device), self._update, generators(device)) if recorded else None
@@ -75,33 +78,66 @@ class Training:
         return found
 
 
+def precision_of(way: str) -> str:
+    """The precision of one of `WAYS`."""
+    return way.removeprefix("plain ").split()[0]
+
+
 def rate(way: str, device: torch.device, seconds: float) -> dict[str, float]:
-    """Steps a second over a window, without a wait in between, and memory."""
-    with ExitStack() as stack:
-        precision = way.replace("plain ", "").split()[0]
-        stack.enter_context(float32_products(precision, device))
+    """Steps a second over a window, operations of a step, and the peak of memory."""
+    with float32_products(precision_of(way), device):
+        with FlopCounterMode(display=False) as counter:
+            Training(way.removesuffix(" recorded"), device).take()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
         training = Training(way, device)
         for _ in range(8):
             training.take()
-        with FlopCounterMode(display=False) as counter:
-            Training(way.replace(" recorded", ""), device).take()
         _wait(device)
         began, steps = time.perf_counter(), 0
-        if device.type == "cuda":
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            while time.perf_counter() - began < seconds and steps < 100_000:
+        with _waiting_is_an_error(device, unless=training.plain or device.type == "cpu"):
+            while time.perf_counter() - began < seconds:
                 training.take()
                 steps += 1
-                if steps % 50 == 0:
+                if steps % 50 == 0:  # or the host would queue steps far ahead of the window
                     _wait(device)
-        finally:
-            if device.type == "cuda":
-                torch.cuda.set_sync_debug_mode("default")
         _wait(device)
         taken = time.perf_counter() - began
     memory = torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else machine.peak_mb()
     return {"steps_per_s": steps / taken, "gflop": counter.get_total_flops() / 1e9, "memory_mb": memory}
+
+
+def waits(device: torch.device) -> dict[str, str]:
+    """Model -> what makes the host wait for the device in a step of its default; empty where nothing does."""
+    found = {}
+    for name in sorted(MODELS.builtin()):
+        training = Training("float32", device, name)
+        training.take()
+        _wait(device)
+        try:
+            with _waiting_is_an_error(device):
+                training.take()
+            found[name] = ""
+        except (RuntimeError, WouldWait) as error:
+            found[name] = str(error).splitlines()[0]
+    return found
+
+
+@contextmanager
+def _waiting_is_an_error(device: torch.device, *, unless: bool = False) -> Iterator[None]:
+    """Within it, a wait for the device raises; on a CPU, what can be seen of it there."""
+    if unless:
+        yield
+    elif device.type == "cuda":
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    else:
+        with NoWaiting():  # type: ignore[no-untyped-call]
+            yield
 
 
 def main() -> None:
@@ -111,8 +147,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--tiny", action="store_true", help="windows of half a second, two at once")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.tiny:
+        options.seconds, options.at_once = 0.5, 2
     if options.device == "cuda" and not torch.cuda.is_available():
         print("torch finds no CUDA device; --device cpu tries the script out.", file=sys.stderr)
         sys.exit(2)
@@ -120,7 +159,8 @@ def main() -> None:
     if options.way:
         print(json.dumps(rate(options.way, device, options.seconds)))
         return
-    found: dict[str, Any] = {"machine": machine.described(), "peak_gflops": _peak(device), "alone": {}, "at once": {}}
+    found: dict[str, Any] = {"machine": machine.described(), "alone": {}, "at once": {}, "waits": waits(device)}
+    found["peak_gflops"] = {precision: _peak(device, precision) for precision in PRECISIONS}
     if device.type == "cuda":
         found["machine"]["processor"] = torch.cuda.get_device_name(device)
     for way in WAYS:
@@ -154,10 +194,12 @@ def _extrapolated(found: dict[str, Any]) -> dict[str, float]:
 
 
 def _tell(found: dict[str, Any]) -> None:
-    peak = found["peak_gflops"]
-    print(f"{found['machine']['processor']}: product {peak:.0f} GFLOP/s in float32")
+    peaks = found["peak_gflops"]
+    print(f"{found['machine']['processor']}: " + ", ".join(f"{value:.0f} GFLOP/s ({p})" for p, value in peaks.items()))
+    for name, why in found["waits"].items():
+        print(f"a step of {name} " + (f"makes the host wait: {why}" if why else "never makes the host wait"))
     for way, one in found["alone"].items():
-        share = one["steps_per_s"] * one["gflop"] / peak
+        share = one["steps_per_s"] * one["gflop"] / peaks[precision_of(way)]
         print(f"{way:18} alone {one['steps_per_s']:8.1f} steps/s  {share:6.1%} of peak  {one['memory_mb']:.0f} MB")
     for way, many in found["at once"].items():
         print(f"{way:18} {len(many)} at once {sum(one['steps_per_s'] for one in many):8.1f} steps/s together")
@@ -165,16 +207,17 @@ def _tell(found: dict[str, Any]) -> None:
         print(f"extrapolated: {what} {minutes:.1f}")
 
 
-def _peak(device: torch.device) -> float:
+def _peak(device: torch.device, precision: str) -> float:
     size = 8192 if device.type == "cuda" else 2048
-    a = torch.randn(size, size, device=device)
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     best = float("inf")
-    for _ in range(10):
-        _wait(device)
-        began = time.perf_counter()
-        a @ a
-        _wait(device)
-        best = min(best, time.perf_counter() - began)
+    with float32_products(precision, device):
+        for _ in range(10):
+            _wait(device)
+            began = time.perf_counter()
+            a @ a
+            _wait(device)
+            best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best / 1e9
 
 

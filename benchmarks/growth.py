@@ -1,4 +1,4 @@
-"""How the cost of a step grows: with the batch, K, the latent, the modalities and the threads; and several seeds at once.
+"""How the cost of a step grows: with the batch, K, the latent, modalities and threads; and several seeds at once.
 
     python -m benchmarks.growth [--windows 5] [--out benchmarks/results]
 
@@ -59,7 +59,8 @@ TABLES: dict[str, dict[str, Callable[[], Callable[[], None]]]] = {
     "K": {str(k): lambda k=k: stepper(k=k) for k in (1, 5, 10, 30)},  # type: ignore[misc]
     "latent": {str(d): lambda d=d: stepper(latent=d) for d in (16, 64, 128)},  # type: ignore[misc]
     "modalities (MEME)": {
-        str(m): lambda m=m: stepper(specs=several(m), networks="small") for m in (2, 3, 4, 5)  # type: ignore[misc]
+        str(m): lambda m=m: stepper(specs=several(m), networks="small")  # type: ignore[misc]
+        for m in (2, 3, 4, 5)
     },
     "modalities (MVAE)": {
         str(m): lambda m=m: stepper(model="mvae", specs=several(m), networks="small")  # type: ignore[misc]
@@ -89,13 +90,27 @@ def main() -> None:
         times = interleaved({name: make() for name, make in makers.items()}, windows=options.windows, steps=2)
         found[what] = {name: 1e3 * value.median for name, value in times.items()}
     found["threads"] = _threads(options.windows)
-    found["two seeds, s"] = _seeds()
+    found["two seeds, pairs/s together, start-up included"] = _seeds()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
+    page = _page(found)
+    (options.out / "growth.md").write_text(page)
+    print(page)
+
+
+def _page(found: dict[str, Any]) -> str:
+    where = found["machine"]
+    lines = [
+        f"{where['processor']}, {where['cores']} cores, torch {where['torch']}, {where['date']}, "
+        f"revision {where['revision']}; milliseconds a step unless said otherwise.",
+        "",
+        "| grows | |",
+        "| --- | --- |",
+    ]
     for what, values in found.items():
         if what != "machine":
-            unit = "" if what.endswith("s") and "," in what else " (ms a step)"
-            print(f"{what}{unit}: " + ", ".join(f"{name}: {value:.1f}" for name, value in values.items()))
+            lines.append(f"| {what} | " + ", ".join(f"{name}: {value:.1f}" for name, value in values.items()) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _threads(windows: int) -> dict[str, float]:
@@ -115,6 +130,8 @@ def _threads(windows: int) -> dict[str, float]:
 
 
 def _seeds() -> dict[str, float]:
+    """Two trainings of STEPS steps of 128 pairs, in processes of their own."""
+
     def command(threads: int) -> list[str]:
         return [sys.executable, "-m", "benchmarks.growth", "--alone", str(threads)]
 
@@ -125,7 +142,9 @@ def _seeds() -> dict[str, float]:
     began = time.perf_counter()
     for _ in range(2):
         subprocess.run(command(2), check=True)
-    return {"two processes of one thread": beside, "one after the other with two threads": time.perf_counter() - began}
+    after = time.perf_counter() - began
+    pairs = 2 * STEPS * 128
+    return {"two processes of one thread": pairs / beside, "one after the other with two threads": pairs / after}
 
 
 if __name__ == "__main__":

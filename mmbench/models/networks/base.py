@@ -103,7 +103,11 @@ def channels_last(module: nn.Module) -> nn.Module:
 def colour_decoder(latent_dim: int) -> nn.Sequential:
     """z `[N, D]` to raw 3x32x32 outputs by 4x4 transposed convolutions 128-64-32-3 (Table 8b, the released code)."""
     return nn.Sequential(
-        *(linear_as_convolution(latent_dim, 128 * 16, fan_in=128 * 16), nn.Unflatten(1, (128, 4, 4)), nn.ReLU(inplace=True)),
+        *(
+            linear_as_convolution(latent_dim, 128 * 16, fan_in=128 * 16),
+            nn.Unflatten(1, (128, 4, 4)),
+            nn.ReLU(inplace=True),
+        ),
         *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(inplace=True)),
         *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(inplace=True)),
         nn.ConvTranspose2d(32, 3, 4, 2, 1),

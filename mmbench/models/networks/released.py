@@ -35,9 +35,15 @@ def released(spec: ModalitySpec, arch: Architecture) -> Coder:
 
 
 def _perceptron(spec: ModalitySpec, arch: Architecture) -> Coder:
-    trunk = nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 512), nn.ELU(inplace=True), nn.Linear(512, 512), nn.Softplus())
+    trunk = nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.size, 512), nn.ELU(inplace=True), nn.Linear(512, 512), nn.Softplus()
+    )
     decoder = nn.Sequential(
-        nn.Linear(arch.latent_dim, 512), nn.ReLU(inplace=True), nn.Linear(512, 512), nn.ReLU(inplace=True), nn.Linear(512, spec.size)
+        nn.Linear(arch.latent_dim, 512),
+        nn.ReLU(inplace=True),
+        nn.Linear(512, 512),
+        nn.ReLU(inplace=True),
+        nn.Linear(512, spec.size),
     )
     return Coder(Encoder(trunk, 512, arch, floor=1e-3), decoder)
 
@@ -47,7 +53,12 @@ def _convolutional(arch: Architecture) -> Coder:
         *(nn.Conv2d(3, 32, 4, 2, 1), *_norm(arch.norm, 32), nn.ReLU(inplace=True)),
         *(nn.Conv2d(32, 64, 4, 2, 1), *_norm(arch.norm, 64), nn.ReLU(inplace=True)),
         *(nn.Conv2d(64, 128, 4, 2, 1), *_norm(arch.norm, 128), nn.ReLU(inplace=True)),
-        *(nn.Flatten(), linear_as_convolution(128 * 16, 512, fan_in=128 * 16), *_norm_flat(arch.norm), nn.ReLU(inplace=True)),
+        *(
+            nn.Flatten(),
+            linear_as_convolution(128 * 16, 512, fan_in=128 * 16),
+            *_norm_flat(arch.norm),
+            nn.ReLU(inplace=True),
+        ),
     )
     decoder = colour_decoder(arch.latent_dim)
     return Coder(channels_last(Encoder(trunk, 512, arch, floor=1e-4)), channels_last(decoder))

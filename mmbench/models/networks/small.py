@@ -14,8 +14,14 @@ WIDTH = 256
 @NETWORKS.register("small")
 def small(spec: ModalitySpec, arch: Architecture) -> Coder:
     """Two-layer perceptrons of 256 units on the flattened row, for images and vectors of any shape."""
-    trunk = nn.Sequential(nn.Flatten(), nn.Linear(spec.size, WIDTH), nn.ReLU(inplace=True), nn.Linear(WIDTH, WIDTH), nn.ReLU(inplace=True))
+    trunk = nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.size, WIDTH), nn.ReLU(inplace=True), nn.Linear(WIDTH, WIDTH), nn.ReLU(inplace=True)
+    )
     decoder = nn.Sequential(
-        nn.Linear(arch.latent_dim, WIDTH), nn.ReLU(inplace=True), nn.Linear(WIDTH, WIDTH), nn.ReLU(inplace=True), nn.Linear(WIDTH, spec.size)
+        nn.Linear(arch.latent_dim, WIDTH),
+        nn.ReLU(inplace=True),
+        nn.Linear(WIDTH, WIDTH),
+        nn.ReLU(inplace=True),
+        nn.Linear(WIDTH, spec.size),
     )
     return Coder(Encoder(trunk, WIDTH, arch, floor=1e-4), decoder)
