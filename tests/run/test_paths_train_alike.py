@@ -24,15 +24,18 @@ def plain_objective(self, values, *, noise, progress=1.0, stage="main"):  # type
 
 
 def scores(folder, model, sets):  # type: ignore[no-untyped-def]
-    """Cross coherence in both directions of each seed, `[seeds, 2]`."""
+    """Cross coherence in both directions and latent accuracies of each seed, `[seeds, scores]`."""
     found = []
     with Store.open(folder / "results.db") as store:
         for seed in SEEDS:
-            spec = resolve(Request(model=model, seed=seed, steps=300, metrics=("cross_coherence",), sets=sets))
+            metrics = ("cross_coherence", "latent_accuracy")
+            spec = resolve(Request(model=model, seed=seed, steps=200, metrics=metrics, sets=sets))
             record = run(spec, store, RunOptions(device="cpu", quiet=True))
-            given = {score.given: score.value for score in record.scores if score.given != score.target}
-            found.append([given["handwritten"], given["street"]])
-    return np.array(found)
+            values = {
+                (s.metric, s.given, s.target, s.estimator): s.value for s in record.scores if s.estimator != "class"
+            }
+            found.append([values[key] for key in sorted(values, key=str)])
+    return np.array(found, dtype=float)
 
 
 @pytest.mark.slow
@@ -48,4 +51,4 @@ def test_scores_of_the_fast_and_the_plain_path_differ_by_no_more_than_seeds_do(m
         slow = scores(tmp_path / "plain", model, {k: v for k, v in sets.items() if not k.startswith("train.")})
     noise = np.sqrt((fast.var(0, ddof=1) + slow.var(0, ddof=1)) / len(SEEDS))
     assert (np.abs(fast.mean(0) - slow.mean(0)) <= 3 * noise + 0.01).all(), (fast, slow)
-    assert (fast.mean(0) > 0.12).any(), "something must have been learned, or there is nothing to compare"
+    assert (fast.mean(0) > 0.3).any(), "something must have been learned, or there is nothing to compare"
