@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 from mmbench.errors import CannotBear
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
+from mmbench.models.networks.doubling import DoublingConvolution
 from mmbench.registry import Registry
 
 __all__ = [
@@ -110,7 +111,7 @@ def colour_decoder(latent_dim: int) -> nn.Sequential:
         ),
         *(nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(inplace=True)),
         *(nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(inplace=True)),
-        nn.ConvTranspose2d(32, 3, 4, 2, 1),
+        DoublingConvolution(32, 3),
     )
 
 
