@@ -73,7 +73,7 @@ class Training:
                 found = plain.objective(self.model, values, noise=noise)
             else:
                 found = self.model.objective(values, noise=noise)
-        found.loss.backward()  # type: ignore[no-untyped-call]
+        found.loss.backward()  # type: ignore[no-untyped-call]  # torch: no types
         self.optimiser.step()
         return found
 
@@ -136,7 +136,7 @@ def _waiting_is_an_error(device: torch.device, *, unless: bool = False) -> Itera
         finally:
             torch.cuda.set_sync_debug_mode("default")
     else:
-        with NoWaiting():  # type: ignore[no-untyped-call]
+        with NoWaiting():
             yield
 
 

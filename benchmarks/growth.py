@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def stepper(
 
     def step() -> None:
         optimiser.zero_grad()
-        made.objective(values, noise=StepNoise(0)).loss.backward()  # type: ignore[no-untyped-call]
+        made.objective(values, noise=StepNoise(0)).loss.backward()  # type: ignore[no-untyped-call]  # torch: no types
         optimiser.step()
 
     return step
@@ -55,16 +56,12 @@ def several(count: int) -> tuple[ModalitySpec, ...]:
 
 
 TABLES: dict[str, dict[str, Callable[[], Callable[[], None]]]] = {
-    "batch": {str(n): lambda n=n: stepper(batch=n) for n in (32, 64, 128, 256, 512)},  # type: ignore[misc]
-    "K": {str(k): lambda k=k: stepper(k=k) for k in (1, 5, 10, 30)},  # type: ignore[misc]
-    "latent": {str(d): lambda d=d: stepper(latent=d) for d in (16, 64, 128)},  # type: ignore[misc]
-    "modalities (MEME)": {
-        str(m): lambda m=m: stepper(specs=several(m), networks="small")  # type: ignore[misc]
-        for m in (2, 3, 4, 5)
-    },
+    "batch": {str(n): partial(stepper, batch=n) for n in (32, 64, 128, 256, 512)},
+    "K": {str(k): partial(stepper, k=k) for k in (1, 5, 10, 30)},
+    "latent": {str(d): partial(stepper, latent=d) for d in (16, 64, 128)},
+    "modalities (MEME)": {str(m): partial(stepper, specs=several(m), networks="small") for m in (2, 3, 4, 5)},
     "modalities (MVAE)": {
-        str(m): lambda m=m: stepper(model="mvae", specs=several(m), networks="small")  # type: ignore[misc]
-        for m in (2, 3, 4, 5)
+        str(m): partial(stepper, model="mvae", specs=several(m), networks="small") for m in (2, 3, 4, 5)
     },
 }
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmbench.models.networks.base import channels_last
+
 __all__ = ["ceilings", "described", "peak_mb", "resident_mb"]
 
 
@@ -43,9 +45,9 @@ def ceilings() -> dict[str, float]:
     processors, where MKL leaves half of the vector width unused), and a transposed convolution of the decoder's kind.
     """
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    pointwise = nn.Conv2d(2048, 2048, 1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pointwise = channels_last(nn.Conv2d(2048, 2048, 1))
     pixels = torch.randn(1, 2048, 1, 2048).to(memory_format=torch.channels_last)
-    layer = nn.ConvTranspose2d(128, 64, 4, 2, 1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layer = channels_last(nn.ConvTranspose2d(128, 64, 4, 2, 1))
     x = torch.randn(512, 128, 4, 4).to(memory_format=torch.channels_last)
     with torch.no_grad():
         return {

@@ -82,7 +82,7 @@ def _coders(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
-    class Encoder(BaseEncoder):  # type: ignore[misc]
+    class Encoder(BaseEncoder):  # type: ignore[misc]  # multivae has no types
         def __init__(self, location: nn.Module, scale: nn.Module | None, trunk: nn.Module) -> None:
             BaseEncoder.__init__(self)
             self.latent_dim = LATENT
@@ -95,7 +95,7 @@ def _coders(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
                 return ModelOutput(embedding=location, log_covariance=2 * scale.log())
             return ModelOutput(embedding=self.location(features), log_covariance=self.log_variance(features))
 
-    class Decoder(BaseDecoder):  # type: ignore[misc]
+    class Decoder(BaseDecoder):  # type: ignore[misc]  # multivae has no types
         def __init__(self, body: nn.Module, shape: tuple[int, ...]) -> None:
             BaseDecoder.__init__(self)
             self.body, self.shape, self.latent_dim = body, shape, LATENT

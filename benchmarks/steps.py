@@ -80,7 +80,7 @@ def _step(model: MultimodalVAE, data: list[dict[str, Tensor]], plainly: bool) ->
         optimiser.zero_grad()
         values, noise = next(endless), StepNoise(count)
         found = plain.objective(model, values, noise=noise) if plainly else model.objective(values, noise=noise)
-        found.loss.backward()  # type: ignore[no-untyped-call]
+        found.loss.backward()  # type: ignore[no-untyped-call]  # torch: no types
         optimiser.step()
 
     return step

@@ -75,7 +75,7 @@ def fit(model: nn.Module, x: Tensor, y: Tensor) -> None:
     for _ in range(EPOCHS):
         for rows in torch.split(torch.randperm(len(x)), BATCH_SIZE):
             optimiser.zero_grad()
-            nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]  # torch: no types
             optimiser.step()
 
 

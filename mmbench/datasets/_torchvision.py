@@ -45,7 +45,7 @@ def _own_operators_load(folders: tuple[str, ...]) -> bool:
         found = importlib.machinery.FileFinder(folder, suffixes).find_spec("_C")
         if found is not None and found.origin is not None:
             try:
-                torch.ops.load_library(found.origin)  # type: ignore[no-untyped-call]
+                torch.ops.load_library(found.origin)  # type: ignore[no-untyped-call]  # torch: no types
             except (ImportError, OSError):
                 return False
             return True
@@ -57,10 +57,10 @@ def _declare() -> Any:
     """Declare the operators that torchvision describes at import; the library lives as long as the cache holds it."""
     import torch
 
-    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch: no types
     for name, schema in MISSING.items():
         if not _declared(name):
-            library.define(name + schema)  # type: ignore[no-untyped-call]
+            library.define(name + schema)  # type: ignore[no-untyped-call]  # torch: no types
     return library
 
 

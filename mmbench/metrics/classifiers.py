@@ -189,7 +189,7 @@ def _fit(network: nn.Module, images: Tensor, targets: Tensor, protocol: networks
             chosen = torch.from_numpy(left[: protocol.batch_size]).to(images.device)
             left = left[protocol.batch_size :]
             optimiser.zero_grad()
-            F.cross_entropy(network(_floats(images[chosen])), targets[chosen]).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(network(_floats(images[chosen])), targets[chosen]).backward()  # type: ignore[no-untyped-call]  # torch: no types
             optimiser.step()
 
 

@@ -62,7 +62,7 @@ def linear_probe(
             chosen = order[place]
             optimiser.zero_grad()
             logits = layer(samples[(place // rows) % visits, chosen].float())
-            F.cross_entropy(logits, wanted[chosen]).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(logits, wanted[chosen]).backward()  # type: ignore[no-untyped-call]  # torch: no types
             optimiser.step()
     return layer
 

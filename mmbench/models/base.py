@@ -104,7 +104,6 @@ class MultimodalVAE(nn.Module, ABC):
             exist; a model's `common` holds what it adds to the dataset's own `common`.
         stages: parts of training in their order; an instance may set its own, where its settings decide.
         couples_rows: why the loss of a batch is not the mean of its rows' losses; empty where it is.
-        follows_progress: whether the objective depends on `progress`; an instance may set its own.
     """
 
     name: ClassVar[str]
@@ -114,7 +113,6 @@ class MultimodalVAE(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]]
     stages: tuple[Stage, ...] = (Stage(),)
     couples_rows: ClassVar[str] = ""
-    follows_progress: bool = False
 
     def __init__(
         self,
@@ -175,6 +173,11 @@ class MultimodalVAE(nn.Module, ABC):
     def layout(self) -> Layout:
         """Shared and private dimensions of z; all are shared by default."""
         return Layout()
+
+    @property
+    def follows_progress(self) -> bool:
+        """Whether the objective depends on `progress`; a step that does is never recorded (see `training.graphs`)."""
+        return False
 
     def cannot_bear(self, names: Sequence[str]) -> str | None:
         """Why training on rows that hold only `names` is refused; None where the model can learn from them."""

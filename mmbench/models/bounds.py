@@ -65,7 +65,7 @@ def doubly_reparametrised(z: Tensor) -> Callable[[Tensor], None]:
     """
     held: list[Tensor] = []
     if z.requires_grad:
-        z.register_hook(lambda gradient: held[0].unsqueeze(-1) * gradient)  # type: ignore[no-untyped-call]
+        z.register_hook(lambda gradient: held[0].unsqueeze(-1) * gradient)  # type: ignore[no-untyped-call]  # torch: no types
     return held.append
 
 

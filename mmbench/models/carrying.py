@@ -93,13 +93,9 @@ def chosen_scores(
 
 def scored(score: Score, z: Tensor, *, whole: bool = False) -> Tensor:
     """Scores `[K, B]` of z without autograd, a part of the columns at a time, or all at once where `whole`."""
-    z, columns = z.detach(), torch.arange(z.shape[1], device=z.device)
-    with torch.no_grad():
-        if whole:
-            return score(z, columns)
-        scores = z.new_empty(z.shape[:2])
-        for part in _parts(z):
-            scores[:, part] = score(z[:, part], columns[part])
+    scores = z.new_empty(z.shape[:2])
+    for part, found in _by_parts(score, z, 1 if whole else _parts(z)):
+        scores[:, part] = found
     return scores
 
 
@@ -146,17 +142,24 @@ def rows_are_independent(*networks: nn.Module) -> bool:
 
 def _scored_if_worth(score: Score, z: Tensor, tolerance: float) -> Tensor | None:
     """Scores `[K, B]` without autograd; None where the first part of the rows says that most samples carry weight."""
-    z, columns = z.detach(), torch.arange(z.shape[1], device=z.device)
     scores = z.new_empty(z.shape[:2])
-    with torch.no_grad():
-        for number, part in enumerate(_parts(z)):
-            scores[:, part] = score(z[:, part], columns[part])
-            if number == 0 and carrying(scores[:, part], tolerance).double().mean() > WORTH:
-                return None
+    for number, (part, found) in enumerate(_by_parts(score, z, _parts(z))):
+        if number == 0 and carrying(found, tolerance).double().mean() > WORTH:
+            return None
+        scores[:, part] = found
     return scores
 
 
-def _parts(z: Tensor) -> Iterator[slice]:
-    """Interleaved parts of the columns of z `[K, B, D]`, each of about `PART` decoder rows."""
-    step = max(1, round(z.shape[0] * z.shape[1] / PART))
-    yield from (slice(first, None, step) for first in range(min(step, z.shape[1])))
+def _by_parts(score: Score, z: Tensor, parts: int) -> Iterator[tuple[slice, Tensor]]:
+    """Interleaved parts of the columns of z, and the scores of each without autograd."""
+    z, columns = z.detach(), torch.arange(z.shape[1], device=z.device)
+    for first in range(parts):
+        part = slice(first, None, parts)
+        with torch.no_grad():
+            found = score(z[:, part], columns[part])
+        yield part, found
+
+
+def _parts(z: Tensor) -> int:
+    """How many parts of about `PART` decoder rows the columns of z `[K, B, D]` make."""
+    return min(max(1, round(z.shape[0] * z.shape[1] / PART)), z.shape[1])

@@ -1,7 +1,7 @@
 """How an objective is computed, never what it is: which samples are differentiated, and whether shapes may vary.
 
 A model holds one `Execution`; training sets it from its settings (`train.tolerance`, `train.differentiated`) and its
-device. `bounds.refined` is where it acts.
+device. `carrying` is where it acts.
 """
 
 from dataclasses import dataclass

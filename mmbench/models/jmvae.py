@@ -101,10 +101,13 @@ class JMVAE(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
-        self.follows_progress = settings.anneal > 0
         self.joint: nn.Module = JointEncoder(modalities, arch, arch.latent_dim)
         if settings.variant == "zero":
             self.encoders = nn.ModuleDict()
+
+    @property
+    def follows_progress(self) -> bool:
+        return self.settings.anneal > 0
 
     def prior(self) -> Distribution:
         return standard_normal(next(self.parameters()), self.arch.latent_dim)

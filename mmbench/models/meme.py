@@ -55,7 +55,7 @@ from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
 from mmbench.models.bounds import draw, effective_sample_size, log_mean_exp, take
-from mmbench.models.carrying import Chosen, chosen_scores, rows_are_independent, scored
+from mmbench.models.carrying import Chosen, Score, chosen_scores, rows_are_independent, scored
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Density,
@@ -272,7 +272,8 @@ class MEME(MultimodalVAE):
         With log-sum-exp the weights sum to 1 instead of K + 1, which scales the first term by 1 / (K + 1).
         """
         graph = not rows_are_independent(*(self.decoders[name] for name in direction.t)) or self.execution.tolerance < 0
-        l_t = self._supervision(direction, z) if graph else self._scored(direction, z)
+        score = self._score(direction.t)
+        l_t = self._supervision(direction.t, z) if graph else scored(score, z, whole=self.execution.static)
         index = draw(l_t, noise.uniform("drawn", (1, z.shape[1])))
         drawn, log_q = take(z, index), self._log_q(l_t.detach())
         share = 1.0 if self.settings.logq == "mean" else 1 / len(l_t)
@@ -280,25 +281,30 @@ class MEME(MultimodalVAE):
         first = self._regularised(direction, drawn) - scored_there.detach()
         bound = share * first + self.settings.c * log_q
         if self.settings.c != share:  # otherwise d_t's two gradients cancel exactly, and it needs no backward pass
-            differentiated = scored_there if graph else self._supervision(direction, drawn)
+            differentiated = scored_there if graph else self._supervision(direction.t, drawn)
             bound = bound + (self.settings.c - share) * (differentiated - differentiated.detach())
         return bound[0], _terms(first, log_q, l_t)
 
-    def _supervision(self, direction: "_Direction", z: Tensor) -> Tensor:
+    def _supervision(self, t: Mapping[str, Tensor], z: Tensor) -> Tensor:
         """log d_t(t|z), the sum over the modalities of t, `[K, B]`."""
-        return torch.stack([self.log_likelihood(name, x, z) for name, x in direction.t.items()]).sum(0)
+        return torch.stack([self.log_likelihood(name, x, z) for name, x in t.items()]).sum(0)
 
-    def _scored(self, direction: "_Direction", z: Tensor) -> Tensor:
-        """log d_t(t|z) without autograd."""
-        return scored(lambda some, rows: self._supervision(direction.rows(rows), some), z, whole=self.execution.static)
+    def _score(self, t: Mapping[str, Tensor]) -> Score:
+        """log d_t(t|z) for some rows of the batch."""
+        return lambda z, rows: self._supervision({name: x[rows] for name, x in t.items()}, z)
 
     def _chosen_supervision(self, direction: "_Direction", z: Tensor, noise: Noise) -> tuple[Tensor, Chosen | None]:
-        """log d_t(t|z_k) `[K + 1, B]`, differentiable in the samples that carry weight in log q(t|s)."""
+        """log d_t(t|z_k) `[K + 1, B]`, differentiable in the samples that carry weight in log q(t|s).
+
+        Without the own sample in log q(t|s) the weights in question are not those of all K + 1 samples, and its own one
+        has no bound: then all are differentiated.
+        """
+        decoders = (self.decoders[name] for name in (direction.s, *direction.t))
         return chosen_scores(
-            lambda some, rows: self._supervision(direction.rows(rows), some),
+            self._score(direction.t),
             z,
             self.execution,
-            independent=rows_are_independent(*(self.decoders[name] for name in (direction.s, *direction.t))),
+            independent=self.settings.include_own and rows_are_independent(*decoders),
             uniform=lambda: noise.uniform("differentiated", (1, z.shape[1])),
         )
 

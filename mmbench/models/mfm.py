@@ -110,7 +110,6 @@ class MFM(MultimodalVAE):
         "kl": {"model": {"regulariser": "kl", "prior_weight": 0.001}},
     }
     couples_rows: ClassVar[str] = "the MMD compares all codes of a batch with as many draws of a Gaussian"
-    follows_progress: bool = False
 
     settings: MfmSettings
 

@@ -103,7 +103,6 @@ class MMJSD(MultimodalVAE):
         },
         "arithmetic": {"model": {"prior": "arithmetic", "sampling": "enumerate"}},
     }
-    follows_progress: bool = False
 
     settings: MmjsdSettings
 

@@ -96,7 +96,6 @@ class MOPOE(MultimodalVAE):
         },
         "enumerated": {"model": {"sampling": "enumerate", "inference": "mixture"}},
     }
-    follows_progress: bool = False
 
     settings: MopoeSettings
 

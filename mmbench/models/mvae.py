@@ -21,10 +21,7 @@ import torch
 from torch import Tensor
 
 from mmbench.config import setting
-from mmbench.modality import ModalitySpec
-from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
-from mmbench.models.networks import Coder
 from mmbench.models.posteriors import Distribution, Gaussian, kl_standard, product, standard_normal
 from mmbench.seeding import Noise
 
@@ -73,15 +70,9 @@ class MVAE(MultimodalVAE):
 
     settings: MvaeSettings
 
-    def __init__(
-        self,
-        modalities: Sequence[ModalitySpec],
-        settings: MvaeSettings,
-        arch: Architecture,
-        coders: Mapping[str, Coder],
-    ) -> None:
-        super().__init__(modalities, settings, arch, coders)
-        self.follows_progress = settings.anneal > 0
+    @property
+    def follows_progress(self) -> bool:
+        return self.settings.anneal > 0
 
     def prior(self) -> Distribution:
         return standard_normal(next(self.parameters()), self.arch.latent_dim)

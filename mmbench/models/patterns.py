@@ -34,7 +34,7 @@ def rows_by_pattern(held: Tensor, names: Sequence[str]) -> Iterator[tuple[tuple[
     Args:
         held: booleans `[len(names), B]`.
     """
-    patterns, member = held.unique(dim=1, return_inverse=True)  # type: ignore[no-untyped-call]
+    patterns, member = held.unique(dim=1, return_inverse=True)  # type: ignore[no-untyped-call]  # torch: no types
     for i, pattern in enumerate(patterns.T.tolist()):
         some = tuple(name for name, is_held in zip(names, pattern, strict=True) if is_held)
         yield some, (member == i).nonzero()[:, 0]

@@ -102,7 +102,6 @@ class TELBO(MultimodalVAE):
         },
         "stages": {"model": {"training": "stages"}},
     }
-    follows_progress: bool = False
 
     settings: TelboSettings
 

@@ -30,6 +30,7 @@ from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
 from mmbench.models.bounds import effective_sample_size, log_mean_exp
+from mmbench.models.carrying import chosen_scores, rows_are_independent
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import Distribution, Gaussian, kl_standard, standard_normal
 from mmbench.seeding import Noise
@@ -76,7 +77,6 @@ class VAE(MultimodalVAE):
         "source": {"arch": {"likelihood": "bernoulli"}, "train": {"batch_size": 100}},
         "iwae": {"model": {"objective": "iwae"}},
     }
-    follows_progress: bool = False
 
     settings: VaeSettings
 
@@ -130,6 +130,16 @@ class VAE(MultimodalVAE):
         """The importance-weighted bound of each row `[B]`, and its terms."""
         q = self.gaussian(name, x)
         z = q.rsample(self.settings.k, noise)
-        log_weights = self.log_likelihood(name, x, z) + self.prior().log_prob(z) - q.log_prob(z)
+
+        def score(some: Tensor, rows: Tensor) -> Tensor:
+            return self.log_likelihood(name, x[rows], some) + self.prior().log_prob(some) - q.rows(rows).log_prob(some)
+
+        log_weights, _ = chosen_scores(
+            score,
+            z,
+            self.execution,
+            independent=rows_are_independent(self.decoders[name]),
+            uniform=lambda: noise.uniform("differentiated", (1, len(x))),
+        )
         bound = log_mean_exp(log_weights)
         return bound, {"iwae": bound, "ess": effective_sample_size(log_weights.detach())}

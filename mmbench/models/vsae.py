@@ -101,7 +101,6 @@ class VSAE(MultimodalVAE):
         "source": {},  # the settings of the source are not known to us
         "elbo": {"model": {"drop": 0.0}},
     }
-    follows_progress: bool = False
 
     settings: VsaeSettings
 

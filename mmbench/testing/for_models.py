@@ -60,7 +60,7 @@ def facts_and_presets_are_complete(kind: Kind) -> None:
 @check
 def every_setting_has_a_help_text(kind: Kind) -> None:
     """Settings are a frozen dataclass whose fields say what they are."""
-    promise(kind.Settings.__dataclass_params__.frozen, "Settings must be frozen.")  # type: ignore[attr-defined]
+    promise(kind.Settings.__dataclass_params__.frozen, "Settings must be frozen.")  # type: ignore[attr-defined]  # not in typeshed
     for field in dataclasses.fields(kind.Settings):
         promise(field.metadata.get("help"), f"setting {field.name} of {kind.__name__} needs a help text.")
 
@@ -75,7 +75,9 @@ def an_objective_that_follows_progress_says_so(kind: Kind) -> None:
                 model.objective(values, noise=step_noise(), progress=progress, stage=stage).loss
                 for progress in (0.1, 0.7)
             )
-            promise(torch.equal(early, late), "the loss depends on progress; set follows_progress = True.")
+            promise(
+                torch.equal(early, late), "the loss depends on progress; the property follows_progress must say so."
+            )
 
 
 @check

@@ -1,4 +1,4 @@
-"""The plain path: MEME and MMVAE as a reader of the papers would write them down, and as slow.
+"""The plain path: MEME, MMVAE and IWAE as a reader of the papers would write them down, and as slow.
 
 Every sample goes through the decoders under autograd, densities are `torch.distributions` objects, each distinct input
 is encoded once. Nothing is shared with the models' own objectives but the networks and the names of the noise, so that
@@ -17,6 +17,7 @@ from mmbench.models.base import MultimodalVAE, Objective
 from mmbench.models.meme import MEME
 from mmbench.models.mmvae import MMVAE
 from mmbench.models.posteriors import laplace_from_normal
+from mmbench.models.vae import VAE
 from mmbench.seeding import Noise
 
 __all__ = ["objective"]
@@ -26,7 +27,7 @@ Diagonal = Any
 
 
 def objective(model: MultimodalVAE, values: Mapping[str, Tensor], *, noise: Noise) -> Objective:
-    """The objective of a `meme` or `mmvae` model on rows of one pattern, without terms to log.
+    """The objective of a `meme`, `mmvae` or importance-weighted `vae` model on rows of one pattern, without terms.
 
     Raises:
         TypeError: another model.
@@ -35,7 +36,9 @@ def objective(model: MultimodalVAE, values: Mapping[str, Tensor], *, noise: Nois
         return Objective(_meme(model, values, noise))
     if isinstance(model, MMVAE):
         return Objective(_mmvae(model, values, noise))
-    raise TypeError(f"the plain path knows meme and mmvae, not {model.name!r}.")
+    if isinstance(model, VAE) and model.settings.objective == "iwae":
+        return Objective(_iwae(model, values, noise))
+    raise TypeError(f"the plain path knows meme, mmvae and vae with objective=iwae, not {model.name!r}.")
 
 
 # MEME -----------------------------------------------------------------------------------------------------------------
@@ -142,7 +145,7 @@ def _mmvae(model: MMVAE, values: Mapping[str, Tensor], noise: Noise) -> Tensor:
     normalised = log_weights.softmax(1) if flags.looser else log_weights.flatten(0, 1).softmax(0).view_as(log_weights)
     normalised = normalised.detach()
     if flags.objective == "dreg" and z.requires_grad:
-        z.register_hook(lambda gradient: normalised.unsqueeze(-1) * gradient)  # type: ignore[no-untyped-call]
+        z.register_hook(lambda gradient: normalised.unsqueeze(-1) * gradient)  # type: ignore[no-untyped-call]  # torch: no types
     surrogate = (normalised * log_weights).sum((0, 1)) / (len(z) if flags.looser else 1)
     bound = (
         (log_weights.logsumexp(1) - math.log(k)).mean(0)
@@ -152,7 +155,20 @@ def _mmvae(model: MMVAE, values: Mapping[str, Tensor], noise: Noise) -> Tensor:
     return -(bound.detach() + surrogate - surrogate.detach()).mean()
 
 
-# Both -----------------------------------------------------------------------------------------------------------------
+# VAE ------------------------------------------------------------------------------------------------------------------
+def _iwae(model: VAE, values: Mapping[str, Tensor], noise: Noise) -> Tensor:
+    """The importance-weighted bounds (Burda et al. 2016) of all modalities, each by itself."""
+    k, bounds = model.settings.k, []
+    for name, x in values.items():
+        q = _normal(*model.encoders[name](x))
+        z = _samples(q, noise.child(name).normal("z", (k, *q.mean.shape)))
+        prior = _normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
+        log_weights = _decoder(model, name, z, x) + prior.log_prob(z) - q.log_prob(z)
+        bounds.append(log_weights.logsumexp(0) - math.log(k))
+    return -torch.stack(bounds).sum(0).mean()
+
+
+# All ------------------------------------------------------------------------------------------------------------------
 def _normal(location: Tensor, scale: Tensor) -> Diagonal:
     return td.Independent(td.Normal(location, scale), 1)
 

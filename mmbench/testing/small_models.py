@@ -104,7 +104,7 @@ def evaluated(model: MultimodalVAE, values: Mapping[str, Tensor], noise: Noise, 
     model.zero_grad(set_to_none=True)
     found = model.objective(values, noise=noise, stage=stage)
     if found.loss.requires_grad:  # a stage may have nothing to learn from a pattern
-        found.loss.backward()  # type: ignore[no-untyped-call]
+        found.loss.backward()  # type: ignore[no-untyped-call]  # torch: no types
     return found
 
 

@@ -32,8 +32,11 @@ class WouldWait(AssertionError):
     """The host would wait for the device."""
 
 
-class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch: no types
     """Within it, an operation that would make the host wait for a CUDA device raises `WouldWait`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch: no types
 
     def __torch_dispatch__(
         self,

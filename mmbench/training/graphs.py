@@ -9,6 +9,7 @@ What cannot be recorded is taken as it is: a model whose objective follows `prog
 and layers that draw from torch's own generator (dropout).
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from mmbench.models.base import Objective
 from mmbench.seeding import Noise
 
 __all__ = ["BufferedNoise", "Capture", "CudaCapture", "Recording", "Signature", "StepRecorder", "signature"]
+
+log = logging.getLogger(__name__)
 
 SEEN = 3
 """How often a signature is taken as it is before it is recorded; the moments of the optimiser exist by then."""
@@ -51,7 +54,7 @@ class CudaCapture(Capture):
     """CUDA graphs that share one pool of memory: none reads what another left there."""
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch: no types
         self._pool = torch.cuda.graph_pool_handle()
 
     def warm(self, work: Callable[[], None]) -> None:
@@ -203,7 +206,8 @@ class StepRecorder:
 
         try:
             replay = self._capture.record(work)
-        except (RuntimeError, _Unrecordable):  # torch raises RuntimeError for work that would wait for the device
+        except (RuntimeError, _Unrecordable) as error:  # torch raises RuntimeError for work that waits for the device
+            log.warning("steps are not recorded but taken as they are: %s", error)
             self._given_up = True
             return False
         self._recorded[key] = Recording(data, noise, found, replay)

@@ -201,7 +201,7 @@ class _Training:
         if check is not None:
             check(found)
         if found.loss.requires_grad:  # a stage may have nothing to learn from a step's patterns
-            found.loss.backward()  # type: ignore[no-untyped-call]
+            found.loss.backward()  # type: ignore[no-untyped-call]  # torch: no types
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimiser.step()

@@ -18,7 +18,7 @@ class Silent(Mcar):
     def patterns(self, names: Sequence[str]) -> Sequence[tuple[str, ...]]:
         return super().patterns(names)[:2]
 
-    def divide(self, rest, names, classes, rng):  # type: ignore[no-untyped-def]
+    def divide(self, rest, names, classes, rng):
         return Mcar().divide(rest, names, classes, rng)
 
 
@@ -27,7 +27,7 @@ class Secretive(Mnar):
 
     needs_classes = False
 
-    def divide(self, rest, names, classes, rng):  # type: ignore[no-untyped-def]
+    def divide(self, rest, names, classes, rng):
         kind = Mcar if classes is None else Mnar
         return kind().divide(rest, names, classes, rng)
 

@@ -59,7 +59,7 @@ def test_metric(component: Any, check: Check) -> None:
 class SummedLoss(MVAE):
     """A sum over the batch where the contract wants a mean."""
 
-    def objective(self, values, **options):  # type: ignore[no-untyped-def]
+    def objective(self, values, **options):
         found = super().objective(values, **options)
         return Objective(found.loss * len(next(iter(values.values()))), found.terms)
 
@@ -67,7 +67,7 @@ class SummedLoss(MVAE):
 class OwnRandomness(MVAE):
     """Draws past the noise it is given."""
 
-    def objective(self, values, **options):  # type: ignore[no-untyped-def]
+    def objective(self, values, **options):
         found = super().objective(values, **options)
         return Objective(found.loss * (1 + 0.01 * torch.rand(())), found.terms)
 
@@ -75,7 +75,7 @@ class OwnRandomness(MVAE):
 class AttachedTerms(MVAE):
     """Logs a term with its graph."""
 
-    def objective(self, values, **options):  # type: ignore[no-untyped-def]
+    def objective(self, values, **options):
         found = super().objective(values, **options)
         return Objective(found.loss, {"loss": found.loss})
 
@@ -83,7 +83,7 @@ class AttachedTerms(MVAE):
 class ForgottenDecoder(MVAE):
     """Decodes without a gradient for the decoders."""
 
-    def log_likelihood(self, name, x, z):  # type: ignore[no-untyped-def]
+    def log_likelihood(self, name, x, z):
         with torch.no_grad():
             return super().log_likelihood(name, x, z)
 
@@ -97,14 +97,14 @@ class SilentFacts(MVAE):
 class PartialOnlyInWord(MVAE):
     """Claims to learn from every pattern, and refuses one."""
 
-    def cannot_bear(self, names):  # type: ignore[no-untyped-def]
+    def cannot_bear(self, names):
         return "a is needed" if tuple(names) == ("b",) else None
 
 
 class PartialInVain(MVAE):
     """Takes every pattern, and learns nothing from rows with one modality."""
 
-    def objective(self, values, **options):  # type: ignore[no-untyped-def]
+    def objective(self, values, **options):
         found = super().objective(values, **options)
         return found if len(values) > 1 else Objective(found.loss.detach())
 
@@ -114,21 +114,21 @@ class PartialInSecret(MVAE):
 
     facts: ClassVar = replace(MVAE.facts, partial_train_holds=False)
 
-    def cannot_bear(self, names):  # type: ignore[no-untyped-def]
+    def cannot_bear(self, names):
         return None
 
 
 class CompleteRefused(MVAE):
     """Refuses complete rows."""
 
-    def cannot_bear(self, names):  # type: ignore[no-untyped-def]
+    def cannot_bear(self, names):
         return "too many" if len(names) == len(self.modalities) else None
 
 
 class BlindGenerator(MVAE):
     """Claims to generate any modality from any other, and looks at none."""
 
-    def posterior(self, values):  # type: ignore[no-untyped-def]
+    def posterior(self, values):
         return super().posterior({name: torch.zeros_like(x) for name, x in values.items()})
 
 
@@ -154,7 +154,7 @@ class MoreThanItSays(MVAE):
 class CodesForDensities(MVAE):
     """Claims a density, and has codes."""
 
-    def posterior(self, values):  # type: ignore[no-untyped-def]
+    def posterior(self, values):
         return Point(super().posterior(values).mean)
 
 
@@ -187,7 +187,7 @@ class ReasonlessRefusal(MVAE):
 
     facts: ClassVar = replace(MVAE.facts, density="none")
 
-    def generative_prior(self, given):  # type: ignore[no-untyped-def]
+    def generative_prior(self, given):
         raise CannotBear("")
 
 

@@ -53,7 +53,7 @@ def values_of(model: MultimodalVAE, n: int = 20, *, names: int = 2) -> dict[str,
     return {name: rows(model, n)[name] for name in list(model.modalities)[:names]}
 
 
-def found(model: MultimodalVAE, values, objective=None, key: int = 0):  # type: ignore[no-untyped-def]
+def found(model: MultimodalVAE, values, objective=None, key: int = 0):
     """Loss, and each parameter's gradient."""
     model.zero_grad()
     loss = (objective or model.objective)(values, noise=noise(key)).loss
@@ -61,11 +61,11 @@ def found(model: MultimodalVAE, values, objective=None, key: int = 0):  # type: 
     return loss.detach(), gradients(model)
 
 
-def plainly(model: MultimodalVAE):  # type: ignore[no-untyped-def]
+def plainly(model: MultimodalVAE):
     return lambda values, noise: plain.objective(model, values, noise=noise)
 
 
-def require_equal(one, other, *, within_largest: float) -> None:  # type: ignore[no-untyped-def]
+def require_equal(one, other, *, within_largest: float) -> None:
     assert one[0] == pytest.approx(float(other[0]), rel=1e-12)
     for name, expected in other[1].items():
         error = (one[1][name] - expected).abs().max()
@@ -171,7 +171,7 @@ class Redrawn(StepNoise):
         super().__init__(key, dtype=torch.float64)
         self.draw, self.key = draw, key
 
-    def normal(self, name, shape):  # type: ignore[no-untyped-def]
+    def normal(self, name, shape):
         if name == "differentiated":
             return StepNoise(1_000_003 * self.draw + self.key % 1_000_003, dtype=torch.float64).normal(name, shape)
         return super().normal(name, shape)
@@ -180,7 +180,7 @@ class Redrawn(StepNoise):
         return Redrawn(self.draw, super().child(name)._key)
 
 
-def mean_gradient(model: MultimodalVAE, values, number: int, draws: int):  # type: ignore[no-untyped-def]
+def mean_gradient(model: MultimodalVAE, values, number: int, draws: int):
     model.execution = Execution(differentiated=number)
     drawn = []
     for key in range(draws):
@@ -264,7 +264,7 @@ def test_spread_weights_take_the_plain_path_and_sharp_ones_do_not():
     for sharpness, plain_path in ((0.01, True), (100.0, False)):
         seen = []
 
-        def score(some, rows, sharpness=sharpness, seen=seen):  # type: ignore[no-untyped-def]
+        def score(some, rows, sharpness=sharpness, seen=seen):
             seen.append((tuple(some.shape[:2]), torch.is_grad_enabled()))
             return sharpness * some.sum(-1)
 

@@ -19,7 +19,7 @@ SAMPLED = [
 ]
 
 
-def require_no_waiting(model, values, stage: str) -> None:  # type: ignore[no-untyped-def]
+def require_no_waiting(model, values, stage: str) -> None:
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, fused=True)
     with NoWaiting():

@@ -71,7 +71,7 @@ def test_a_write_during_a_quiet_read_is_noticed(path: Path, make_record: Make, m
         usual = database._transact
 
         def overtaken(engine: object, work: Callable[..., list[RunRecord]]) -> list[RunRecord]:
-            answer = usual(engine, work)  # type: ignore[arg-type]
+            answer = usual(engine, work)
             if not answers:
                 answers.append(answer)
                 with monkeypatch.context() as patch:

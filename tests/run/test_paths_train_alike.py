@@ -19,11 +19,11 @@ CASES = [
 ]
 
 
-def plain_objective(self, values, *, noise, progress=1.0, stage="main"):  # type: ignore[no-untyped-def]
+def plain_objective(self, values, *, noise, progress=1.0, stage="main"):
     return plain.objective(self, values, noise=noise)
 
 
-def scores(folder, model, sets):  # type: ignore[no-untyped-def]
+def scores(folder, model, sets):
     """Cross coherence in both directions and latent accuracies of each seed, `[seeds, scores]`."""
     found = []
     with Store.open(folder / "results.db") as store:

@@ -125,7 +125,7 @@ def say(sentence: str) -> None:
 def main(store: str, trace: Path, kill: int = 0) -> None:
     torch.set_num_threads(1)
     register()
-    attempt_module.progress = lambda label, *, quiet: Traced(trace, kill)  # type: ignore[assignment]
+    attempt_module.progress = lambda label, *, quiet: Traced(trace, kill)
     options = RunOptions(device="cpu", checkpoint_seconds=0.0, say=say)
     record = run(resolve(request()), Store.open(store), options)
     say(f"{record.id} {record.status}")

@@ -61,7 +61,7 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("tear", [truncate, flip_a_bit, empty])
-def test_the_older_serves_where_the_newer_is_torn(three_saved: Checkpoints, tear) -> None:  # type: ignore[no-untyped-def]
+def test_the_older_serves_where_the_newer_is_torn(three_saved: Checkpoints, tear) -> None:
     tear(three_saved.paths()[0])
     held = three_saved.latest()
     assert held is not None

@@ -117,15 +117,18 @@ def test_dropout_is_never_recorded(trainee):
     assert capture.recorded == 0
 
 
-def test_an_objective_that_follows_progress_is_never_recorded(trainee):
+def test_an_objective_that_follows_progress_is_never_recorded(monkeypatch, trainee):
     model, capture = quiet(trainee), Again()
-    model.follows_progress = True
+    monkeypatch.setattr(type(model), "follows_progress", True)
     train(trainee, capture, model)
     assert capture.recorded == 0
 
 
-def test_what_cannot_be_recorded_is_taken_as_it_is(trainee):
+def test_what_cannot_be_recorded_is_taken_as_it_is_and_said(trainee, caplog):
     assert_same(train(trainee, Refuses()), train(trainee, None))
+    assert caplog.messages == [
+        "steps are not recorded but taken as they are: operation not permitted when stream is capturing"
+    ]
 
 
 def test_patterns_whose_counts_vary_are_taken_as_they_are(trainee):

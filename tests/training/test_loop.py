@@ -219,7 +219,7 @@ def test_stages_follow_one_another(trainee: ModuleType, monkeypatch: pytest.Monk
             self.decoder: list[torch.Tensor] = []
 
         def stepped(self, step: int, rows: int) -> None:
-            self.decoder.append(self.model.decoders["a"].weight.detach().clone())  # type: ignore[union-attr,index]
+            self.decoder.append(self.model.decoders["a"].weight.detach().clone())
 
     model = trainee.model()
     watch = Watch(model)

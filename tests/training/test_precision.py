@@ -15,7 +15,7 @@ from mmbench.training.precision import networks_in
 from mmbench.training.settings import TrainSettings
 
 
-def in_float32(name: str):  # type: ignore[no-untyped-def]
+def in_float32(name: str):
     model = make_model(MODELS[name]).float()
     return model, {n: x.float() for n, x in rows(model).items()}
 
@@ -44,7 +44,7 @@ def test_networks_compute_in_bfloat16_and_likelihoods_see_float32(monkeypatch):
     model.decoders["a"][0].register_forward_hook(lambda _m, _i, output: inside.append(output.dtype))
     log_prob = NormalLikelihood.log_prob
 
-    def spied(self, x):  # type: ignore[no-untyped-def]
+    def spied(self, x):
         found = log_prob(self, x)
         outside.extend([self.location.dtype, x.dtype, found.dtype])
         return found

@@ -65,7 +65,7 @@ def test_length_of_training() -> None:
 @pytest.mark.parametrize("given", [{"steps": 5, "epochs": 2}, {"steps": None, "epochs": None}])
 def test_steps_and_epochs_exclude_each_other(given: dict[str, int | None]) -> None:
     with pytest.raises(InvalidSetting, match=r"needs either train\.steps or train\.epochs"):
-        TrainSettings(**given)  # type: ignore[arg-type]
+        TrainSettings(**given)
 
 
 @pytest.mark.parametrize(

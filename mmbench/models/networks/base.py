@@ -98,7 +98,7 @@ def require_shape(name: str, spec: ModalitySpec, shapes: tuple[tuple[int, ...], 
 
 def channels_last(module: nn.Module) -> nn.Module:
     """Hold convolution weights with channels last: the same numbers, decoded 2.3 times as fast on a CPU."""
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's types lack it
 
 
 def colour_decoder(latent_dim: int) -> nn.Sequential:

@@ -36,7 +36,7 @@ def fill(store: Store) -> None:
 def _run(run_id: str, status: str, *, fit_key: str = "0e", **parts: object) -> RunRecord:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     base = {"provenance": {"note": "naïve ±"}, "facts": {"partial": True}, "timings": {"train_s": 1.5}}
-    return RunRecord(id=run_id, fit_key=fit_key, spec=SPEC, status=status, created=moment, **base, **parts)  # type: ignore[arg-type]
+    return RunRecord(id=run_id, fit_key=fit_key, spec=SPEC, status=status, created=moment, **base, **parts)
 
 
 def main() -> None:
