@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmbench.results.report.drawing import Drawing
+from mmbench.results.report.drawing.canvas import Drawing
 
 __all__ = ["FigureItem", "Missing", "Section", "TableItem"]
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Something the page cannot show: what, why, and what would bring it."""
+    """Something the page cannot show: what, why, and the command that would bring it."""
 
     what: str
     why: str
@@ -20,13 +20,23 @@ class Missing:
 
 @dataclass(frozen=True)
 class FigureItem:
-    """A figure with its caption (sentences), a text for those who cannot see it, and the commands that reproduce it."""
+    """A figure.
+
+    Attributes:
+        number: what it is in the paper (`Figure 5`); empty where the paper has none.
+        caption: sentences.
+        alt: the finding, for those who cannot see it.
+        csv: the numbers behind it, a path in the report's folder; empty for grids of images.
+        commands: what reproduces the runs behind it.
+    """
 
     id: str
     title: str
     drawing: Drawing
     caption: tuple[str, ...]
     alt: str
+    number: str = ""
+    csv: str = ""
     commands: tuple[str, ...] = ()
 
     kind = "figure"
@@ -34,7 +44,13 @@ class FigureItem:
 
 @dataclass(frozen=True)
 class TableItem:
-    """A table: `head` and `body` are shown, the CSV at `csv` holds all digits and more columns."""
+    """A table: `head` and `body` are shown, the CSV at `csv` holds all digits and more columns.
+
+    Attributes:
+        number: what it is in the paper (`Table 3`); empty where the paper has none.
+        folded: whether it is closed until it is asked for.
+        filters: columns of `head` that a reader may filter by; with any, the table sorts too.
+    """
 
     id: str
     title: str
@@ -43,6 +59,8 @@ class TableItem:
     caption: tuple[str, ...]
     csv: str = ""
     folded: bool = False
+    number: str = ""
+    filters: tuple[str, ...] = ()
 
     kind = "table"
 

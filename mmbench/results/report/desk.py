@@ -1,19 +1,21 @@
 """What every part of a group's section works with: the store, the folder, the group, and what is missing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from mmbench.results.records import RunRecord
 from mmbench.results.report.captions import terms_of
 from mmbench.results.report.contents import FigureItem, Missing
-from mmbench.results.report.drawing import save
+from mmbench.results.report.drawing.canvas import save
 from mmbench.results.report.files import safe, spec_path
 from mmbench.results.report.groups import Group, Variant, condition_of
 from mmbench.results.report.source import Source
 from mmbench.results.report.summaries import Row, rows_of
+from mmbench.results.report.tables.lines import write_csv
 
 __all__ = ["Desk", "Setting"]
 
@@ -38,12 +40,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Desk:
-    """One group's working place; `missing` is filled on the way."""
+    """One group's working place; `missing` is filled on the way. Without `figures`, only tables are made."""
 
     source: Source
     folder: Path
     group: Group
     missing: list[Missing]
+    figures: bool = True
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def rows(self, metric: str) -> list[Row]:
@@ -57,15 +60,33 @@ class Desk:
         self.missing.append(Missing(f"{self.group.title}: {what}", why, how))
 
     def figure(
-        self, figure: Figure, name: str, *, title: str, caption: Iterable[str], alt: str, runs: Iterable[RunRecord]
-    ) -> FigureItem:
-        """Write a figure; the group's terms close its caption."""
+        self,
+        draw: Callable[[], Figure],
+        name: str,
+        *,
+        title: str,
+        caption: Iterable[str],
+        alt: str,
+        runs: Iterable[RunRecord],
+        data: Sequence[Mapping[str, Any]] = (),
+        number: str = "",
+    ) -> list[FigureItem]:
+        """Draw and write a figure, with the numbers behind it as CSV; nothing where only tables are wanted.
+
+        Args:
+            draw: makes the figure; is not called where it is not wanted.
+            caption: sentences, empty ones are left out; the group's terms close them.
+            data: one record a point, bar or cell, as `against_f` and others give them.
+            number: what the figure is in the paper.
+        """
+        if not self.figures:
+            return []
         slug = f"{self.group.slug}-{name}"
-        drawing = save(figure, self.folder, slug)
+        drawing = save(draw(), self.folder, slug)
         sentences = (*(sentence for sentence in caption if sentence), f"Terms: {terms_of(self.group)}")
-        behind = sorted(set(map(spec_path, runs)))
-        commands = tuple(f"mmbench run --spec {path}" for path in behind)
-        return FigureItem(slug, title, drawing, sentences, alt, commands)
+        commands = tuple(f"mmbench run --spec {path}" for path in sorted(set(map(spec_path, runs))))
+        csv = write_csv(self.folder, slug, data, below="figures") if data else ""
+        return [FigureItem(slug, title, drawing, sentences, alt, number, csv, commands)]
 
     def done(self) -> tuple[RunRecord, ...]:
         """The runs that ended well."""

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmbench.results.records import RunRecord
-from mmbench.results.report import from_arrays, from_runs, from_scores
 from mmbench.results.report.captions import data_of, figures_text
 from mmbench.results.report.contents import Missing, Section
 from mmbench.results.report.desk import Desk
+from mmbench.results.report.drawing.style import applied
 from mmbench.results.report.files import spec_path
 from mmbench.results.report.folder import replaced
 from mmbench.results.report.groups import Group, groups_of
-from mmbench.results.report.overview import overview
-from mmbench.results.report.page import render
+from mmbench.results.report.page.page import render
+from mmbench.results.report.sections import PARTS
+from mmbench.results.report.sections import models as of_models
+from mmbench.results.report.sections import runs as of_runs
 from mmbench.results.report.source import Source
-from mmbench.results.report.style import applied
-from mmbench.results.report.tables import write_csv
+from mmbench.results.report.tables.lines import write_csv
 
 __all__ = ["write"]
 
@@ -54,17 +55,17 @@ def _write(store: Source, runs: Sequence[RunRecord], folder: Path) -> None:
     groups = groups_of(runs)
     sections = [_group_section(Desk(store, folder, group, missing)) for group in groups]
     if runs:
-        models = from_runs.capabilities(folder, runs)
+        models = of_models.capabilities(folder, runs)
         sections.append(Section("models", "Models", items=(models,) if models else ()))
-        sections.append(Section("runs", "Runs", items=(from_runs.runs_table(folder, groups),)))
-        missing += [entry for group in groups for entry in from_runs.missing_of_runs(group)]
+        sections.append(Section("runs", "Runs", items=(of_runs.runs_table(folder, groups),)))
+        missing += [entry for group in groups for entry in of_runs.missing_of_runs(group)]
     else:
         missing.append(
             Missing("everything", "the store holds no runs", "mmbench run --model meme --scheme split --f 0.5")
         )
     write_csv(folder, "missing", [{"what": m.what, "why": m.why, "how": m.how} for m in missing] or [_NOTHING])
     _write_specs(folder, runs)
-    page = render(holdings=from_runs.holdings(runs), terms=_terms(groups), sections=sections, missing=missing)
+    page = render(holdings=of_runs.holdings(runs), terms=_terms(groups), sections=sections, missing=missing)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
@@ -79,16 +80,7 @@ _UNVERIFIED = (
 
 def _group_section(desk: Desk) -> Section:
     group = desk.group
-    made = (
-        overview(desk),
-        from_scores.coherence(desk),
-        from_scores.latent_accuracy(desk),
-        from_arrays.relatedness(desk),
-        from_arrays.generations(desk),
-        from_scores.likelihoods(desk),
-        from_scores.others(desk),
-        from_arrays.curves(desk),
-    )
+    made = (part.make(desk) for part in PARTS if desk.figures or not part.drawn)
     done = len(desk.done())
     text = (
         f"{done} of {figures_text(len(group.runs), 'run')} done, "
@@ -96,7 +88,7 @@ def _group_section(desk: Desk) -> Section:
         _UNVERIFIED if "unverified" in data_of(group.runs) else "",
         f"What sets this group apart from the others of {group.dataset}: {group.differs}." if group.differs else "",
     )
-    items = (from_runs.settings_table(desk.folder, group), from_runs.provenance(desk.folder, group))
+    items = (of_runs.settings_table(desk.folder, group), of_runs.provenance(desk.folder, group))
     return Section(group.slug, group.title, tuple(t for t in text if t), items, tuple(s for s in made if s))
 
 

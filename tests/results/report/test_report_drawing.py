@@ -13,11 +13,11 @@ from matplotlib.colors import to_hex
 
 from mmbench.results.records import RunRecord
 from mmbench.results.report import write
-from mmbench.results.report.curves import Panel, Published, Reference, against_f, by_scheme
-from mmbench.results.report.grids import COLUMNS, is_images, mosaic
+from mmbench.results.report.drawing.against_f import Panel, Published, Reference, against_f, by_scheme
+from mmbench.results.report.drawing.grids import COLUMNS, is_images, mosaic
+from mmbench.results.report.drawing.relatedness import Histogram, Matrix, distance_matrices, histograms
+from mmbench.results.report.drawing.style import COLOURS, DIFFERENT, OTHERS, SAME, applied, colour
 from mmbench.results.report.groups import groups_of
-from mmbench.results.report.relatedness import Histogram, Matrix, distance_matrices, histograms
-from mmbench.results.report.style import COLOURS, DIFFERENT, OTHERS, SAME, applied, colour
 from mmbench.results.report.summaries import rows_of
 from mmbench.results.store import Store
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mmbench.results.records import RunRecord
+from mmbench.results.report.drawing.style import colour, label, line_style
 from mmbench.results.report.files import safe
 from mmbench.results.report.groups import groups_of
-from mmbench.results.report.style import colour, label, line_style
 
 Make = Callable[..., RunRecord]
 

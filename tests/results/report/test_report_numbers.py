@@ -11,11 +11,11 @@ import pytest
 
 from mmbench.results.frame import scores_frame
 from mmbench.results.records import RunRecord, Score
-from mmbench.results.report.bounds import judges_differ
-from mmbench.results.report.curves import lines_of
 from mmbench.results.report.desk import Desk
+from mmbench.results.report.drawing.against_f import lines_of
 from mmbench.results.report.groups import groups_of
 from mmbench.results.report.summaries import mean_and_sd, rows_of
+from mmbench.results.report.tables.bounds import judges_differ
 from mmbench.results.statistics import over_seeds
 from mmbench.results.store import Store
 

@@ -13,7 +13,7 @@ from PIL import Image
 from mmbench.config import RunSpec
 from mmbench.results.report import write
 from mmbench.results.report.captions import DASH
-from mmbench.results.report.from_runs import capabilities
+from mmbench.results.report.sections.models import capabilities
 
 FIGURES = [
     "digits-common-coherence",

@@ -14,7 +14,7 @@ from mmbench.results.report.contents import Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.groups import Condition, condition_of
 from mmbench.results.report.summaries import Row
-from mmbench.results.report.tables import line_name, write_csv
+from mmbench.results.report.tables.lines import line_name, write_csv
 
 __all__ = ["overview"]
 

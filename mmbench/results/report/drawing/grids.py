@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmbench.results.report.drawing import new_figure
-from mmbench.results.report.style import plain
+from mmbench.results.report.drawing.canvas import new_figure
+from mmbench.results.report.drawing.style import plain
 
 __all__ = ["Block", "grid", "is_images", "mosaic"]
 

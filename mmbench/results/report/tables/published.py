@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 
 from mmbench.results.published import published_scores
-from mmbench.results.report.curves import Published
+from mmbench.results.report.drawing.against_f import Published
 
 __all__ = ["published_numbers"]
 

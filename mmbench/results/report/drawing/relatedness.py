@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram
 
-from mmbench.results.report.drawing import legend, new_figure
-from mmbench.results.report.style import DIFFERENT, SAME, plain
+from mmbench.results.report.drawing.canvas import legend, new_figure
+from mmbench.results.report.drawing.style import DIFFERENT, SAME, plain
 
 __all__ = ["Histogram", "Matrix", "distance_matrices", "histograms"]
 

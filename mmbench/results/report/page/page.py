@@ -9,7 +9,7 @@ from mmbench.results.report.contents import Missing, Section
 
 __all__ = ["render"]
 
-PACKAGE = "mmbench.results.report"
+PACKAGE = "mmbench.results.report.page"
 
 
 def render(

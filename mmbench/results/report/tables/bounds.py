@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from mmbench.results.report.captions import terms_of
 from mmbench.results.report.contents import TableItem
-from mmbench.results.report.curves import Reference
 from mmbench.results.report.desk import Desk
+from mmbench.results.report.drawing.against_f import Reference
 from mmbench.results.report.summaries import Row, mean_and_sd
-from mmbench.results.report.tables import write_csv
+from mmbench.results.report.tables.lines import write_csv
 
 __all__ = ["bounds_table", "classifiers_text", "coherence_references", "judges_differ", "latent_references"]
 

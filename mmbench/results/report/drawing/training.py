@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmbench.results.records import Curve, RunRecord
-from mmbench.results.report.drawing import legend, new_figure
-from mmbench.results.report.style import label, plain
+from mmbench.results.report.drawing.canvas import legend, new_figure
+from mmbench.results.report.drawing.style import label, plain
 
 __all__ = ["PANELS", "training_curves"]
 

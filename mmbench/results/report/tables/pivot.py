@@ -14,10 +14,10 @@ from markupsafe import Markup
 from mmbench.config import canonical_json
 from mmbench.results.report.captions import DASH, protocol_text, value_text
 from mmbench.results.report.contents import TableItem
-from mmbench.results.report.curves import Published
+from mmbench.results.report.drawing.against_f import Published
 from mmbench.results.report.groups import Condition, Group, Variant
 from mmbench.results.report.summaries import Row
-from mmbench.results.report.tables import direction, estimator, line_name, row_record, subscripted, write_csv
+from mmbench.results.report.tables.lines import direction, estimator, line_name, row_record, subscripted, write_csv
 
 __all__ = ["score_table"]
 

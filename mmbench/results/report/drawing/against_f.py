@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from mmbench.results.report.drawing import legend, new_figure
+from mmbench.results.report.drawing.canvas import legend, new_figure
+from mmbench.results.report.drawing.style import colour, label, line_style, marker, plain
 from mmbench.results.report.groups import Variant
-from mmbench.results.report.style import colour, label, line_style, marker, plain
 from mmbench.results.report.summaries import Row
 
 __all__ = ["Line", "Panel", "Published", "Reference", "against_f", "by_scheme", "lines_of"]

@@ -10,18 +10,18 @@ from markupsafe import Markup
 from mmbench.config import canonical_json
 from mmbench.results.report.captions import DASH, protocol_text
 from mmbench.results.report.contents import TableItem
-from mmbench.results.report.curves import Published
+from mmbench.results.report.drawing.against_f import Published
+from mmbench.results.report.drawing.style import subscript
 from mmbench.results.report.groups import Condition, Group
-from mmbench.results.report.style import subscript
 from mmbench.results.report.summaries import Row
 
 __all__ = ["direction", "estimator", "line_name", "per_class_table", "row_record", "subscripted", "write_csv"]
 
 
-def write_csv(folder: Path, name: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """Write `tables/<name>.csv` below `folder` and return that path; the first record names the columns."""
-    (folder / "tables").mkdir(exist_ok=True)
-    path = f"tables/{name}.csv"
+def write_csv(folder: Path, name: str, records: Sequence[Mapping[str, Any]], *, below: str = "tables") -> str:
+    """Write `<below>/<name>.csv` in `folder` and return that path; the first record names the columns."""
+    (folder / below).mkdir(exist_ok=True)
+    path = f"{below}/{name}.csv"
     with (folder / path).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
         writer.writeheader()

@@ -1,0 +1,1 @@
+"""The page: sections in, one HTML file and its assets out."""

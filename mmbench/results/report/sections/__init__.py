@@ -1,0 +1,45 @@
+"""The sections of a page, one file each: from a group's runs to figures, tables and sentences.
+
+`PARTS` lists those of a group in the order of the page; a new section is a file and a line here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmbench.results.report.contents import Section
+from mmbench.results.report.desk import Desk
+from mmbench.results.report.sections.coherence import coherence
+from mmbench.results.report.sections.generations import generations
+from mmbench.results.report.sections.latent import latent_accuracy
+from mmbench.results.report.sections.likelihoods import likelihoods
+from mmbench.results.report.sections.others import others
+from mmbench.results.report.sections.overview import overview
+from mmbench.results.report.sections.relatedness import relatedness
+from mmbench.results.report.sections.training import training
+
+__all__ = ["PARTS", "Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a group: what `--only` calls it, and how it is made; None where it has nothing to say.
+
+    Attributes:
+        drawn: whether it is nothing but figures, so that it is not made where only tables are wanted.
+    """
+
+    name: str
+    make: Callable[[Desk], Section | None]
+    drawn: bool = False
+
+
+PARTS = (
+    Part("overview", overview),
+    Part("coherence", coherence),
+    Part("latent", latent_accuracy),
+    Part("relatedness", relatedness),
+    Part("generations", generations, drawn=True),
+    Part("likelihoods", likelihoods),
+    Part("others", others),
+    Part("training", training, drawn=True),
+)

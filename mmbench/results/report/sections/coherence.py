@@ -1,0 +1,73 @@
+"""Coherence: cross coherence against `f` (Figure 5), its tables, by class, joint, and what bounds it."""
+
+from mmbench.results.report.contents import FigureItem, Section, TableItem
+from mmbench.results.report.desk import Desk
+from mmbench.results.report.sections.common import (
+    evaluate_command,
+    figures_against_f,
+    plain_table,
+    section_of,
+    table_caption,
+)
+from mmbench.results.report.tables.bounds import bounds_table, classifiers_text, coherence_references, judges_differ
+from mmbench.results.report.tables.lines import per_class_table
+from mmbench.results.report.tables.pivot import score_table
+from mmbench.results.report.tables.published import published_numbers
+
+__all__ = ["coherence"]
+
+
+def coherence(desk: Desk) -> Section | None:
+    """Figure 5 with its tables: cross coherence, per class, joint coherence, and what bounds them."""
+    rows = desk.rows("cross_coherence")
+    items: list[FigureItem | TableItem] = []
+    if not rows:
+        desk.lacks("coherence", "no run has the metric cross_coherence", evaluate_command("cross_coherence"))
+    published = published_numbers(desk.group.dataset, "cross_coherence")
+    micro = [row for row in rows if row.estimator == "micro"]
+    if micro:
+        items += figures_against_f(
+            desk,
+            micro,
+            "coherence",
+            "Cross coherence",
+            coherence_references(desk),
+            published,
+            _coherence_caption(desk),
+            number="Figure 5",
+        )
+    whole = [row for row in rows if "class" not in row.protocol]
+    if whole:
+        items.append(
+            score_table(
+                desk.folder, desk.group, whole, name="coherence", title="Cross coherence",
+                caption=table_caption(desk, whole, "Share of test rows whose generation has its input's class."),
+                published=published, published_estimator="micro",
+            )
+        )  # fmt: skip
+    if by_class := [row for row in rows if "class" in row.protocol]:
+        caption = table_caption(desk, by_class, "Cross coherence by the class of the input; means over seeds.")
+        items.append(
+            per_class_table(desk.folder, desk.group, by_class, title="Cross coherence by class", caption=caption)
+        )
+    items += plain_table(
+        desk, "joint_coherence", "joint", "Joint coherence",
+        "Share of samples from the prior, or from the stand-in named, on which all classifiers agree.",
+    )  # fmt: skip
+    items += bounds_table(
+        desk, "classifier_accuracy", ("classifier", "majority"), "classifiers", "Classifiers and majority class",
+        "What coherence is measured with: accuracy of each modality's classifier on real test images (a generation can "
+        "hardly do better), and the share of the largest class (what a constant guess reaches).",
+    )  # fmt: skip
+    return section_of(desk, "coherence", "Coherence", items)
+
+
+def _coherence_caption(desk: Desk) -> tuple[str, ...]:
+    stated = classifiers_text(desk)
+    return (
+        "Share of test rows whose generation, decoded from one posterior sample, is given the class of its input "
+        "(estimator micro); the subscript names the modality that is always present.",
+        f"The classifiers' own accuracy on real test images: {stated}." if stated else "",
+        "Dotted: the majority class's share and the classifier's accuracy." if stated else "",
+        judges_differ(desk),
+    )

@@ -1,0 +1,92 @@
+"""Generations: cross generations from fixed test inputs (Figures 3, 11 to 17) and samples from the prior."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mmbench.results.records import ArrayRecord
+from mmbench.results.report.contents import FigureItem, Section
+from mmbench.results.report.desk import Desk, Setting
+from mmbench.results.report.drawing.grids import COLUMNS, Block, grid, is_images
+from mmbench.results.report.files import safe
+from mmbench.results.report.sections.arrays import Held, arrays_of, lack_arrays, names_of, pair_of, seed_text
+
+__all__ = ["generations"]
+
+
+def generations(desk: Desk) -> Section | None:
+    """Cross generations and samples from the prior for each setting shown."""
+    items: list[FigureItem] = []
+    for setting in desk.settings():
+        held = arrays_of(desk, setting, "samples")
+        found = [figure for name in names_of(held, "cross/") for figure in _cross(desk, setting, held, name)]
+        found += _joint(desk, setting, held)
+        if not found:
+            desk.lacks(f"generations, {setting.text}", "its runs have no image arrays of the metric samples")
+        items += found
+    if not items:
+        desk.lacks("generations", "no run has image arrays of the metric samples", "mmbench evaluate RUN, with samples")
+        return None
+    text = "Fixed test inputs, one run a model (the smallest seed), nothing chosen by hand."
+    return Section(f"{desk.group.slug}-section-generations", "Generations", (text,), tuple(items))
+
+
+def _cross(desk: Desk, setting: Setting, held: Held, name: str) -> list[FigureItem]:
+    lack_arrays(desk, setting, held, name)
+    blocks: list[Block] = []
+    given, target = "", ""
+    for variant, (_, arrays) in held.items():
+        if name not in arrays:
+            continue
+        given, target = pair_of(arrays[name])
+        outputs, inputs = arrays[name].value, arrays.get(f"input/{given}")
+        if not is_images(outputs) or outputs.ndim != 5 or inputs is None or not is_images(inputs.value):
+            desk.lacks(f"generations {given} → {target}, {setting.text}", "they are no images, or have no inputs", "")
+            return []
+        rows = (inputs.value, *np.moveaxis(outputs, 1, 0))
+        blocks.append(Block(desk.group.names[variant], rows, inputs=True))
+    if not blocks:
+        return []
+    caption = (
+        f"First row: test inputs ({given}), the same for every model; below, in each row one generation of {target}, "
+        "decoder means at samples of the posterior given the input above.",
+        seed_text(held),
+    )
+    return desk.figure(
+        lambda: grid(blocks), f"cross-{safe(given)}-{safe(target)}-{setting.slug}",
+        title=f"{given} → {target}, {setting.text}", caption=caption, number=_number(setting),
+        alt=f"Grid of up to {COLUMNS} {given} inputs and, below each, {target} images generated from it by "
+        f"{', '.join(desk.group.names[v] for v in held)}.", runs=[run for run, _ in held.values()],
+    )  # fmt: skip
+
+
+def _joint(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
+    blocks = []
+    names = names_of(held, "joint/")
+    for variant, (_, arrays) in held.items():
+        rows = tuple(arrays[n].value for n in names if n in arrays and is_images(arrays[n].value))
+        if rows:
+            blocks.append(Block(desk.group.names[variant] + _prior(arrays, names), rows))
+    if not blocks:
+        return []
+    modalities = [name.removeprefix("joint/") for name in names]
+    caption = (
+        f"Samples without any input: each column is one latent sample decoded to {' and '.join(modalities)}. "
+        "Models without a joint prior are sampled from the stand-in named.",
+        seed_text(held),
+    )
+    return desk.figure(
+        lambda: grid(blocks), f"joint-{setting.slug}", title=f"Joint samples, {setting.text}", caption=caption,
+        alt=f"Grid of joint samples of {' and '.join(modalities)} by {', '.join(desk.group.names[v] for v in held)}.",
+        runs=[run for run, _ in held.values()],
+    )  # fmt: skip
+
+
+def _number(setting: Setting) -> str:
+    """The paper's figures of this kind: 3 shows one case, 11 to 17 all of them."""
+    return "Figures 3 and 11" if setting.scheme == "complete" else "Figures 12 to 17"
+
+
+def _prior(arrays: Mapping[str, ArrayRecord], names: Sequence[str]) -> str:
+    found = {str(arrays[name].meta["prior"]) for name in names if name in arrays and "prior" in arrays[name].meta}
+    return f", {', '.join(sorted(found))}" if found else ""

@@ -1,0 +1,1 @@
+"""Tables: rows with their names, in CSV, LaTeX and HTML."""
