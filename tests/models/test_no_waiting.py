@@ -40,10 +40,7 @@ def test_no_step_of_any_form_of_a_model_waits(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nor_with_two_modalities(name):
-    kind = MODELS[name]
-    if (kind.facts.modalities_max or 2) < 2:
-        pytest.skip(f"{name} takes one modality")
-    model = make_model(kind, modalities=some_modalities(2))
+    model = make_model(MODELS[name], modalities=some_modalities(2))
     model.execution = Execution(static=True)
     for names in trainable_observations(model):
         for stage in model.stages:
