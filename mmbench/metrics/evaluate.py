@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -120,12 +121,12 @@ def _run(
 
     for name, metric in made.items():
         progress(f"preparing {name}")
-        attempt(name, lambda metric=metric: metric.prepare(context))  # type: ignore[misc]
+        attempt(name, partial(metric.prepare, context))
     progress("reading the test split")
     for rows in test():
         view = View(context.model, rows.values, rows.targets, rows.rows, seed=context.seed)
         for name, metric in made.items():
-            attempt(name, lambda metric=metric, view=view: metric.update(view))  # type: ignore[misc]
+            attempt(name, partial(metric.update, view))
     for name, metric in made.items():
         progress(f"computing {name}")
         attempt(name, metric.compute)

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -256,8 +257,8 @@ def an_unknown_or_empty_observation_is_refused(kind: Kind) -> None:
     """`objective` and `posterior` name what they need."""
     model = make_model(kind)
     for values in ({}, {"nonsense": torch.zeros(2, 1).double()}):
-        _refused(lambda values=values: model.posterior(values), "posterior")  # type: ignore[misc]
-        _refused(lambda values=values: model.objective(values, noise=step_noise()), "objective")  # type: ignore[misc]
+        _refused(partial(model.posterior, values), "posterior")
+        _refused(partial(model.objective, values, noise=step_noise()), "objective")
 
 
 @check
