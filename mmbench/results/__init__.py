@@ -7,12 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mmbench.results.comparison import compare, leaders
     from mmbench.results.frame import scores_frame, to_csv, to_json
     from mmbench.results.location import default_store
-    from mmbench.results.published import published_scores
+    from mmbench.results.published import published_rows, published_scores
+    from mmbench.results.ranks import ranking
     from mmbench.results.records import ArrayRecord, Curve, RunRecord, Score, Status
-    from mmbench.results.statistics import over_seeds, t_interval, wilson_interval
+    from mmbench.results.statistics import over_seeds, rows_interval, t_interval, wilson_interval
     from mmbench.results.store import Store
+    from mmbench.results.verdicts import Verdict, verdict
 
 __all__ = [
     "ArrayRecord",
@@ -21,23 +24,33 @@ __all__ = [
     "Score",
     "Status",
     "Store",
+    "Verdict",
+    "compare",
     "default_store",
+    "leaders",
     "over_seeds",
+    "published_rows",
     "published_scores",
+    "ranking",
+    "rows_interval",
     "scores_frame",
     "t_interval",
     "to_csv",
     "to_json",
+    "verdict",
     "wilson_interval",
 ]
 
 _HOMES = {
+    "comparison": ("compare", "leaders"),
     "frame": ("scores_frame", "to_csv", "to_json"),
     "location": ("default_store",),
-    "published": ("published_scores",),
+    "published": ("published_rows", "published_scores"),
+    "ranks": ("ranking",),
     "records": ("ArrayRecord", "Curve", "RunRecord", "Score", "Status"),
-    "statistics": ("over_seeds", "t_interval", "wilson_interval"),
+    "statistics": ("over_seeds", "rows_interval", "t_interval", "wilson_interval"),
     "store": ("Store",),
+    "verdicts": ("Verdict", "verdict"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

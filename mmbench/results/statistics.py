@@ -1,7 +1,8 @@
 """Means over seeds with what they rest on: how many of how many runs, their spread, and intervals.
 
 Two kinds of uncertainty, never mixed: an interval over seeds (Student's t, says how another seed would do) and an
-interval over test rows (Wilson's, says how another test set would do for the same weights).
+interval over test rows (Wilson's of a share, normal otherwise; says how another test set would do for the same
+weights).
 Runs that failed, and scores that were skipped, count in `of`: `n = 4 of 5`.
 """
 
@@ -15,7 +16,7 @@ from mmbench.results.frame import RUN_COLUMNS, SCORE_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["over_seeds", "t_interval", "wilson_interval"]
+__all__ = ["over_seeds", "rows_interval", "t_interval", "wilson_interval"]
 
 LEVEL = 0.95
 
@@ -50,6 +51,27 @@ def wilson_interval(share: float, n: int, *, level: float = LEVEL) -> tuple[floa
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def rows_interval(value: float, stderr: float | None, n: int, *, level: float = LEVEL) -> tuple[float, float]:
+    """Interval over test rows of one score, from what a `Score` carries; NaN where it has no standard error.
+
+    A share of n rows is known by its standard error, sqrt(p (1 - p) / n), and gets Wilson's interval, which has a width
+    at 0 and 1 too; any other value gets value -+ z * stderr.
+
+    >>> rows_interval(1.0, 0.0, 100)
+    (0.963..., 1.0)
+    >>> rows_interval(-2400.0, 10.0, 500)
+    (-2419.59..., -2380.40...)
+    """
+    from scipy import stats
+
+    if stderr is None or math.isnan(stderr):
+        return math.nan, math.nan
+    if _is_share(value, stderr, n):
+        return wilson_interval(value, n, level=level)
+    half = float(stats.norm.ppf((1 + level) / 2)) * stderr
+    return value - half, value + half
+
+
 def over_seeds(frame: "pd.DataFrame", *, level: float = LEVEL) -> "pd.DataFrame":
     """Statistics of each score over the seeds of runs that are otherwise alike.
 
@@ -73,6 +95,10 @@ def over_seeds(frame: "pd.DataFrame", *, level: float = LEVEL) -> "pd.DataFrame"
     table["of"] = _runs_of(frame, table)
     table["n_of"] = table["n"].astype("int64").astype(str) + " of " + table["of"].astype(str)
     return table
+
+
+def _is_share(value: float, stderr: float, n: int) -> bool:
+    return n > 0 and 0 <= value <= 1 and math.isclose(stderr, math.sqrt(value * (1 - value) / n), rel_tol=1e-9)
 
 
 def _spread(values: "pd.Series[float]", level: float) -> dict[str, float]:

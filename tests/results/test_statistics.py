@@ -11,7 +11,7 @@ from scipy import stats
 from mmbench.errors import InvalidSetting
 from mmbench.results.frame import scores_frame
 from mmbench.results.records import RunRecord, Score
-from mmbench.results.statistics import over_seeds, t_interval, wilson_interval
+from mmbench.results.statistics import over_seeds, rows_interval, t_interval, wilson_interval
 
 Make = Callable[..., RunRecord]
 
@@ -60,6 +60,22 @@ def test_t_interval_covers_as_often_as_it_says(level: float, low: float, high: f
     draws = np.random.default_rng(0).normal(3.0, 2.0, (4000, 5))
     ends = [t_interval(draw, level=level) for draw in draws]
     assert low < np.mean([a < 3.0 < b for a, b in ends]) < high
+
+
+class TestRowsInterval:
+    @pytest.mark.parametrize(("share", "n"), [(0.3, 50), (0.0, 40), (1.0, 1), (0.427, 1000)])
+    def test_a_share_gets_wilsons(self, share: float, n: int) -> None:
+        assert rows_interval(share, math.sqrt(share * (1 - share) / n), n) == wilson_interval(share, n)
+
+    @pytest.mark.parametrize(("value", "stderr", "n"), [(-2400.0, 10.0, 500), (0.3, 0.02, 50), (0.5, 0.1, 0)])
+    def test_another_value_gets_the_normals(self, value: float, stderr: float, n: int) -> None:
+        """0.3 with a standard error that is no share's: the mean over classes, say."""
+        expected = stats.norm.interval(0.9, value, stderr)
+        assert rows_interval(value, stderr, n, level=0.9) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("stderr", [None, math.nan])
+    def test_no_standard_error_no_interval(self, stderr: float | None) -> None:
+        assert all(math.isnan(end) for end in rows_interval(0.5, stderr, 100))
 
 
 class TestOverSeeds:
