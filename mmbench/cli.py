@@ -7,26 +7,39 @@ standard error and exit code 2, an interruption exit code 130, a run that diverg
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from mmbench import printing
+from mmbench import printing, sweep_printing
+from mmbench.cli_many import carry_out_plan, exit_with, overridden_plan
+from mmbench.cli_options import (
+    SPEC_NAMES,
+    machine_options,
+    metric_names,
+    metrics_option,
+    pairs,
+    root_option,
+    run_options,
+    say,
+    seed_numbers,
+    set_option,
+    spec_options,
+    store_option,
+)
 from mmbench.errors import InvalidSetting, MMBenchError
 
 if TYPE_CHECKING:
     from mmbench.config import RunSpec
     from mmbench.results.records import RunRecord
     from mmbench.results.store import Store
-    from mmbench.run import RunOptions
     from mmbench.sweep.outcome import Outcome
 
 __all__ = ["main"]
 
-DEFAULT_STORE = "mmbench-results/results.db"
 DEFAULT_REPORT = "mmbench-results/report"
 
 
@@ -63,72 +76,6 @@ class _Commands(click.Group):
 def _complain(sentence: str, *, prefix: str = "mmbench: ", code: int = 2) -> int:
     click.echo(prefix + sentence, err=True)
     return code
-
-
-# Options that several commands share ----------------------------------------------------------------------------------
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
-
-def _options(*options: Decorator) -> Decorator:
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-store_option = click.option(
-    "--store",
-    default=DEFAULT_STORE,
-    envvar="MMBENCH_STORE",
-    show_envvar=True,
-    help="The results store: a file, or a database URL.",
-)
-root_option = click.option(
-    "--data-root",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="MMBENCH_DATA",
-    show_envvar=True,
-    show_default="none",
-    help="Folder of downloaded data sets.",
-)
-metrics_option = click.option(
-    "--metrics", show_default="all default ones", help="Metrics, comma-separated; `none` for none."
-)
-set_option = click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    show_default="none",
-    help="A setting by its dotted name, e.g. model.k=30; may be repeated.",
-)
-machine_options = _options(
-    click.option("--device", default="auto", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute."),
-    click.option("--threads", type=int, show_default="torch's choice", help="CPU threads."),
-    root_option,
-    store_option,
-    click.option("--quiet", is_flag=True, show_default="off", help="No progress on standard error."),
-)
-spec_options = _options(
-    click.option("--model", default="meme", help="Model; `mmbench list models`."),
-    click.option("--preset", default="common", help="The model's preset: common, source, or one of its own."),
-    click.option("--dataset", default="digits", help="Dataset; `mmbench list datasets`."),
-    click.option("--scheme", default="complete", help="Observation scheme; `mmbench list schemes`."),
-    click.option("--f", default=1.0, type=float, help="Fraction of the training rows that stay complete, in (0, 1]."),
-    click.option("--seed", default=0, type=int, help="The one seed of the run."),
-    click.option("--paired-only", is_flag=True, show_default="off", help="Train on the complete rows alone."),
-    click.option("--alternate", is_flag=True, show_default="off", help="One observation pattern a step, in turn."),
-    click.option("--steps", type=int, show_default="as the preset", help="Optimiser steps."),
-    click.option("--epochs", type=int, show_default="as the preset", help="Epochs, instead of steps."),
-    metrics_option,
-    set_option,
-)
-SPEC_NAMES = (
-    "model", "preset", "dataset", "scheme", "f", "seed",
-    "paired_only", "alternate", "steps", "epochs", "metrics", "sets",
-)  # fmt: skip
 
 
 @click.group(
@@ -184,7 +131,42 @@ def run(**given: Any) -> None:
     _say_if_complete(given, spec)
     from mmbench.run import run as train
 
-    _show_result(train(spec, lambda: _open(given["store"], create=True), _run_options(given)), given["store"])
+    _show_result(train(spec, lambda: _open(given["store"], create=True), run_options(given)), given["store"])
+
+
+@main.command()
+@click.argument("plan", metavar="PLAN")
+@click.option("--jobs", default=1, type=click.IntRange(min=1), help="Runs at once, each in a process of its own.")
+@click.option("--dry-run", is_flag=True, show_default="off", help="Print the runs, where they stand, and how long.")
+@click.option("--force", is_flag=True, show_default="off", help="Train anew and supersede the runs that are there.")
+@click.option("--retry", is_flag=True, show_default="off", help="Train again what failed or diverged.")
+@click.option("--dataset", show_default="as the plan", help="Dataset of every run.")
+@click.option("--seeds", show_default="as the plan", metavar="N,N,...", help="Seeds of every run, e.g. 0,1,2.")
+@click.option("--steps", type=int, show_default="as the plan", help="Optimiser steps of every run.")
+@click.option("--metrics", show_default="as the plan", help="Metrics of every run, comma-separated; `none` for none.")
+@set_option
+@machine_options
+def sweep(plan: str, **given: Any) -> None:
+    """Carry out the runs of a plan.
+
+    PLAN is a YAML file, or a plan of `mmbench list plans`. What is done is skipped, and what fails does not stop the
+    others. After Ctrl-C the same command goes on.
+    """
+    from mmbench.sweep.estimate import Paces, sentence
+    from mmbench.sweep.expansion import expand
+    from mmbench.sweep.plan import read_plan
+    from mmbench.sweep.standing import held_records, standings
+
+    read = read_plan(plan)
+    entries = expand(overridden_plan(read, given))
+    options = run_options(given)
+    records = held_records(given["store"], for_writing=not given["dry_run"])
+    found = standings(entries, records, options)
+    if given["dry_run"]:
+        click.echo(f"{read.title}\n\n{sweep_printing.plan_table(found)}\n\n{sweep_printing.states_table(found)}\n")
+        click.echo(f"time: {sentence(found, Paces(records), given['jobs'])}")
+    else:
+        carry_out_plan(found, records, given, options)
 
 
 @main.command()
@@ -199,9 +181,9 @@ def evaluate(run_id: str, **given: Any) -> None:
     """
     from mmbench.run import evaluate_run
 
-    metrics, sets = _metric_names(given["metrics"]), _pairs(given["sets"])
+    metrics, sets = metric_names(given["metrics"]), pairs(given["sets"])
     with _open(given["store"]) as store:
-        record = evaluate_run(run_id, store, metrics, sets=sets, options=_run_options(given))
+        record = evaluate_run(run_id, store, metrics, sets=sets, options=run_options(given))
     _show_result(record, given["store"])
 
 
@@ -219,7 +201,7 @@ def report(out: Path, store: str) -> None:
 
 
 @main.command(name="list")
-@click.argument("kind", type=click.Choice(["models", "datasets", "schemes", "metrics"]))
+@click.argument("kind", type=click.Choice(["models", "datasets", "schemes", "metrics", "plans"]))
 def list_(kind: str) -> None:
     """List what is there to run."""
     from mmbench import listing
@@ -310,7 +292,7 @@ def _run_seeds(given: Mapping[str, Any]) -> None:
     """The runs of `--seeds`: a line for each on standard error as it ends, and a table of all."""
     if click.get_current_context().get_parameter_source("seed") is ParameterSource.COMMANDLINE:
         raise InvalidSetting("--seeds names the seed of every run; leave out --seed.")
-    specs = [_spec({**given, "seed": seed}) for seed in _seeds(given["seeds"])]
+    specs = [_spec({**given, "seed": seed}) for seed in seed_numbers(given["seeds"])]
     if given["dry_run"]:
         click.echo(json.dumps([spec.to_dict() for spec in specs], indent=2))
         return
@@ -324,32 +306,21 @@ def _run_seeds(given: Mapping[str, Any]) -> None:
         count += 1
         if not given["quiet"]:
             name = outcome.run or f"seed {outcome.spec.seed}"
-            _say(f"{count} of {len(specs)}: {name} {outcome.status}{f': {outcome.error}' if outcome.error else '.'}")
+            say(f"{count} of {len(specs)}: {name} {outcome.status}{f': {outcome.error}' if outcome.error else '.'}")
 
-    outcomes = carry_out(specs, given["store"], _run_options(given), jobs=given["jobs_per_device"], told=told)
+    outcomes = carry_out(specs, given["store"], run_options(given), jobs=given["jobs_per_device"], told=told)
     _show_outcomes(outcomes, given["store"])
 
 
 def _show_outcomes(outcomes: Sequence["Outcome"], store: str) -> None:
-    """A table of the runs; the exit code is 1 where one of them is not done, 2 where bad input kept all from it."""
+    """A table of the runs."""
     from mmbench.results.location import locate
 
     rows = [(str(o.spec.seed), o.status, o.run or "none", o.error) for o in outcomes]
     columns = 4 if any(outcome.error for outcome in outcomes) else 3
     click.echo(printing.table(("seed", "status", "run", "error")[:columns], [row[:columns] for row in rows]))
     click.echo(f"\nstore: {locate(store).name}")
-    if any(outcome.status != "done" for outcome in outcomes):
-        sys.exit(2 if all(outcome.status == "refused" for outcome in outcomes) else 1)
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InvalidSetting(f"--seeds needs whole numbers parted by commas, e.g. 0,1,2, got {text!r}.") from None
-    if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
-        raise InvalidSetting(f"--seeds names {twice[0]} twice; keep one.")
-    return seeds
+    exit_with([outcome.status for outcome in outcomes])
 
 
 # From options to values -----------------------------------------------------------------------------------------------
@@ -364,53 +335,14 @@ def _spec(given: Mapping[str, Any]) -> "RunSpec":
             raise InvalidSetting(f"--spec holds the whole run; leave out {typed[0].opts[0]}.")
         return read_spec(_json(given["spec_file"]))
     values = {name: given[name] for name in SPEC_NAMES}
-    values |= {"metrics": _metric_names(given["metrics"]), "sets": _pairs(given["sets"])}
+    values |= {"metrics": metric_names(given["metrics"]), "sets": pairs(given["sets"])}
     values["schedule"] = "alternate" if values.pop("alternate") else None
     return resolve(Request(**values))
 
 
-def _run_options(given: Mapping[str, Any]) -> "RunOptions":
-    from mmbench.run import RunOptions
-    from mmbench.run.allocator import raise_thresholds
-
-    raise_thresholds()  # before the first tensor of the run
-    return RunOptions(
-        device=given["device"],
-        threads=given["threads"],
-        data_root=given["data_root"],
-        force=given.get("force", False),
-        retry=given.get("retry", False),
-        quiet=given["quiet"],
-        cuda_graphs=given.get("cuda_graphs", False),
-        say=_say,
-    )
-
-
 def _say_if_complete(given: Mapping[str, Any], spec: "RunSpec") -> None:
     if given["scheme"] not in ("complete", spec.scheme) and given["spec_file"] is None:
-        _say(f"with f = 1 every row is complete under any scheme: --scheme {given['scheme']} is complete; give --f.")
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)
-
-
-def _metric_names(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    return () if text == "none" else tuple(name.strip() for name in text.split(","))
-
-
-def _pairs(sets: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InvalidSetting(f"--set needs KEY=VALUE, e.g. model.k=30, got {text!r}.")
-        if key in pairs:
-            raise InvalidSetting(f"--set {key} is given twice; keep one.")
-        pairs[key] = value
-    return pairs
+        say(f"with f = 1 every row is complete under any scheme: --scheme {given['scheme']} is complete; give --f.")
 
 
 def _json(file: IO[str]) -> Mapping[str, Any]:

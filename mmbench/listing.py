@@ -25,10 +25,10 @@ stages: those of its default settings. joint: form of the joint posterior of two
 
 
 def text(kind: str) -> str:
-    """What is printed of `models`, `datasets`, `schemes` or `metrics`."""
+    """What is printed of `models`, `datasets`, `schemes`, `metrics` or `plans`."""
     if kind == "models":
         return _models()
-    return table(*{"datasets": _datasets, "schemes": _schemes, "metrics": _metrics}[kind]())
+    return table(*{"datasets": _datasets, "schemes": _schemes, "metrics": _metrics, "plans": _plans}[kind]())
 
 
 def dataset_rows(root: Path | None) -> Rows:
@@ -116,6 +116,12 @@ def _metrics() -> Rows:
     return header, _rows(METRICS, len(header), lambda name, metric: (
         name, "yes" if metric.default else "no", str(metric.version), metric.description
     ))  # fmt: skip
+
+
+def _plans() -> Rows:
+    from mmbench.sweep.plan import ready_plans
+
+    return ("plan", "title"), list(ready_plans().items())
 
 
 def _rows(

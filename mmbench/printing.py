@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmbench.results.records import RunRecord, Score
 
-__all__ = ["run_heading", "run_text", "runs_table", "scores_table", "table"]
+__all__ = ["pairs", "run_heading", "run_text", "runs_table", "scores_table", "table"]
 
 SCORE_HEADER = ("metric", "given", "target", "estimator", "value", "stderr", "n", "details")
 RUN_HEADER = ("run", "status", "model", "preset", "dataset", "scheme", "f", "seed")
@@ -83,13 +83,14 @@ def _reasons(skipped: Iterable["Score"]) -> list[str]:
 def _score_row(score: "Score") -> tuple[str, ...]:
     value = score.status if score.value is None else _number(score.value)
     stderr = "" if score.stderr is None else _number(score.stderr)
-    params = _pairs(score.params, ",")
+    params = pairs(score.params, ",")
     estimator = f"{score.estimator} ({params})" if params else score.estimator
-    details = _pairs(score.details, ", ")
+    details = pairs(score.details, ", ")
     return (score.metric, score.given, score.target, estimator, value, stderr, str(score.n), details)
 
 
-def _pairs(values: Mapping[str, Any], comma: str) -> str:
+def pairs(values: Mapping[str, Any], comma: str) -> str:
+    """`key=value` of each, with numbers in short."""
     return comma.join(f"{key}={_word(item)}" for key, item in values.items())
 
 

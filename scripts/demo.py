@@ -6,26 +6,19 @@ store already are not trained again, so the demo can be stopped and started.
 
 import argparse
 import os
+import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 from mmbench.results.report import write
 from mmbench.results.store import Store
-from mmbench.run import Request, RunOptions, resolve, run
+from mmbench.run import Request, RunOptions, resolve
+from mmbench.sweep.outcome import Outcome
+from mmbench.sweep.processes import carry_out
 
 MODELS = ("meme", "mmvae", "mvae")  # the slowest first, so that no core waits at the end
 STEPS = 1000  # fewer than the preset's 1,400, so that two cores finish in well under six minutes
 OBSERVED = (("complete", 1.0), ("split", 0.5), ("split", 0.125))
-
-
-def train(request: Request, store: Path) -> str:
-    """Train and score one run in this process; returns one line on how it went."""
-    with Store.open(store) as opened:
-        record = run(resolve(request), opened, RunOptions(device="cpu", threads=1, quiet=True))
-    took = f", trained in {record.timings['train_s']:.0f} s" if "train_s" in record.timings else ""
-    return f"{record.id}: {record.status}{took}"
 
 
 def main() -> None:
@@ -34,17 +27,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="Optimiser steps of each run.")
     parser.add_argument("--out", type=Path, default=Path("demo-results"), help="Folder of the store and the report.")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="Runs at a time.")
-    options = parser.parse_args()
-    begun, store = time.monotonic(), options.out / "results.db"
-    requests = [Request(model=m, scheme=scheme, f=f, steps=options.steps) for m in MODELS for scheme, f in OBSERVED]
-    print(f"{len(requests)} runs, {options.processes} at a time", flush=True)
-    with ProcessPoolExecutor(min(options.processes, len(requests)), mp_context=get_context("spawn")) as pool:
-        lines = as_completed([pool.submit(train, request, store) for request in requests])
-        for number, line in enumerate(lines, start=1):
-            print(f"{number}/{len(requests)}  {line.result()}", flush=True)
+    given = parser.parse_args()
+    begun, store = time.monotonic(), given.out / "results.db"
+    requests = [Request(model=m, scheme=scheme, f=f, steps=given.steps) for m in MODELS for scheme, f in OBSERVED]
+    print(f"{len(requests)} runs, {given.processes} at a time", flush=True)
+
+    def told(outcome: Outcome) -> None:
+        print(f"{outcome.run or outcome.spec.model}: {outcome.status} {outcome.error}".rstrip(), flush=True)
+
+    options = RunOptions(device="cpu", threads=1, quiet=True)
+    outcomes = carry_out([resolve(r) for r in requests], store, options, jobs=given.processes, told=told)
     with Store.open_readonly(store) as opened:
-        page = write(opened, options.out / "report")
+        page = write(opened, given.out / "report")
     print(f"\ndone in {time.monotonic() - begun:.0f} s; the report: {page.absolute()}")
+    sys.exit(any(outcome.status != "done" for outcome in outcomes))
 
 
 if __name__ == "__main__":

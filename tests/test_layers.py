@@ -30,11 +30,11 @@ RANKS = {
 }
 
 # Modules that belong to a room although they stand beside it.
-ROOM_OF = {"printing": "cli", "listing": "cli"}
+ROOM_OF = {"cli_options": "cli", "cli_many": "cli", "printing": "cli", "sweep_printing": "cli", "listing": "cli"}
 
 # What a room may know of a lower one where that is less than everything: never a concrete model, no loader, no store.
 PARTS = {
-    ("training", "models"): {"base"},
+    ("training", "models"): {"base", "execution"},
     ("training", "datasets"): set[str](),
     ("training", "results"): {"records"},
     ("metrics", "models"): {"base", "posteriors", "likelihoods", "bounds"},

@@ -179,6 +179,15 @@ class MultimodalVAE(nn.Module, ABC):
         """Whether the objective depends on `progress`; a step that does is never recorded (see `training.graphs`)."""
         return False
 
+    @property
+    def gradient_estimators(self) -> Mapping[str, Any]:
+        """Name -> settings under which the gradient is estimated; `train.log_snr_every` compares them.
+
+        Each is an instance of `Settings` that may take the place of `settings` for a while: it changes nothing that the
+        constructor made of them. By default there is the model's own alone.
+        """
+        return {"own": self.settings}
+
     def cannot_bear(self, names: Sequence[str]) -> str | None:
         """Why training on rows that hold only `names` is refused; None where the model can learn from them."""
         if len(names) == len(self.modalities) or self.facts.partial_train_holds:

@@ -43,7 +43,7 @@ combination e_B. `prior()` is a stand-in, the mixture of the encodings of all ps
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import torch
@@ -160,6 +160,18 @@ class MEME(MultimodalVAE):
                 for name, rows in batch.values.items():
                     wanted = torch.arange(self.settings.pseudo_inputs, device=rows.device) % len(rows)
                     self.pseudo[name].copy_(rows[wanted])
+
+    @property
+    def gradient_estimators(self) -> Mapping[str, Any]:
+        """The two of Figure 10: the weight held constant (`stop-gradient`), and differentiated too (eq. 7, `full`).
+
+        `own=drawn` has no weight to differentiate. Then both are those of the paper's `own=one`, which has the same
+        expected bound, and the run's own estimator stands beside them as `drawn`.
+        """
+        drawn = self.settings.own == "drawn"
+        weighed = replace(self.settings, own="one") if drawn else self.settings
+        found = {name: replace(weighed, detach_weight=name == "stop-gradient") for name in ("stop-gradient", "full")}
+        return {"drawn": self.settings, **found} if drawn else found
 
     # Distributions over z --------------------------------------------------------------------------------------------
     def prior(self) -> Distribution:

@@ -1,7 +1,8 @@
 """What training writes down: terms of training steps and terms on held-out test rows, two kinds that never mix.
 
 Training terms are averaged over windows of `log_every` steps and become curves `train/<term>`; test terms come from
-rows of the test split in eval mode and become curves `test/<term>`.
+rows of the test split in eval mode and become curves `test/<term>`. What is measured of the gradients themselves
+becomes curves `snr/<estimator>/<encoder or decoder>/<modality>`.
 """
 
 from collections.abc import Mapping
@@ -58,6 +59,10 @@ class Recorder:
     def test(self, terms: TestTerms) -> None:
         """Take in terms of held-out rows."""
         self._add("test", terms.step, terms.values)
+
+    def signal_to_noise(self, step: int, values: Mapping[str, float]) -> None:
+        """Take in signal-to-noise ratios of gradients after `step` steps (see `training.signal_to_noise`)."""
+        self._add("snr", step, values)
 
     def last_test(self) -> int:
         """The step of the latest test terms, 0 before any."""

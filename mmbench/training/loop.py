@@ -32,6 +32,7 @@ from mmbench.training.objective import step_objective
 from mmbench.training.precision import float32_products, networks_in
 from mmbench.training.saving import Saver
 from mmbench.training.settings import TrainSettings, make_optimiser
+from mmbench.training.signal_to_noise import signal_to_noise
 from mmbench.training.stages import enter_stage, spans, trainable
 
 __all__ = ["Steps", "Trained", "fit"]
@@ -211,7 +212,7 @@ class _Training:
         self._record(self.readings.add(self.step + 1, found.loss, found.terms))
 
     def _look_after(self, rows: int) -> None:
-        """What follows a step: progress, test terms, a checkpoint."""
+        """What follows a step: progress, test terms, signal-to-noise ratios, a checkpoint."""
         epoch_ends = self.step % self.loader.steps_per_epoch == 0
         self.watching.stepped(self.step, rows)
         if self.test is not None and self._test_is_due(epoch_ends):
@@ -221,8 +222,24 @@ class _Training:
             if terms is not None:
                 self.recorder.test(terms)
                 self.watching.tested(terms)
+        every = self.settings.log_snr_every
+        if every is not None and (self.step % every == 0 or self.step == self.total):
+            self._settle()
+            self.recorder.signal_to_noise(self.step, self._signal_to_noise())
         if self.saver.due(epoch_ends=epoch_ends):
             self._save()
+
+    def _signal_to_noise(self) -> dict[str, float]:
+        """Of the training's first mini-batch, always, so that curves move with the model and not with the rows."""
+        return signal_to_noise(
+            self.model,
+            next(iter(self.loader.epoch(0))),
+            draws=self.settings.log_snr_draws,
+            key=stream(self.seed, "snr", self.step),
+            progress=self.span.progress(self.step),
+            stage=self.span.stage.name,
+            precision=self.settings.precision,
+        )
 
     def end(self) -> Trained:
         """Check the weights, save them, and report."""

@@ -47,6 +47,12 @@ class TrainSettings:
         None, low=1, help="Steps between test terms; none: at ends of epochs, twenty times in a training at most."
     )
     test_rows: int = setting(512, low=0, help="Test rows behind the logged test terms; 0 logs none.")
+    log_snr_every: int | None = setting(
+        None, low=1, help="Steps between records of the gradients' signal-to-noise ratio, and at the last; none: never."
+    )
+    log_snr_draws: int = setting(
+        100, low=2, help="Gradient estimates behind a signal-to-noise ratio, of each estimator; one costs about a step."
+    )
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from mmbench.cli import DEFAULT_STORE, main
+from mmbench.cli import main
+from mmbench.cli_options import DEFAULT_STORE
 from mmbench.results.location import default_store
 
 HELP = """\
@@ -32,6 +33,7 @@ Commands:
   report    Draw figures, tables and a page from a store.
   run       Train a model, score it, store the result.
   show      Show a run whole, or list all runs.
+  sweep     Carry out the runs of a plan.
 """
 
 
@@ -66,12 +68,14 @@ def test_every_option_has_help_and_default(path, command):
             assert "default: " in option.get_help_record(context)[1], f"{option.name} shows no default"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["data", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["sweep", "--help"], ["data", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     code = (
         "import sys\nfrom mmbench.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
-        "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'seaborn', 'matplotlib', 'scipy', 'sqlalchemy'}\n"
+        "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'seaborn', 'matplotlib', 'scipy', 'sqlalchemy', 'yaml'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
