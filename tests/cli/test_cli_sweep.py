@@ -69,7 +69,7 @@ def started(tmp_path):
             data = dict(build_dataset(spec, None).provenance())
             key = fit_key(spec, str(data["digest"]))
             store.add(RunRecord(
-                f"by-hand-{status}", key, spec.to_dict(), status, {"data": data}, {}, timings,
+                f"mvae-digits-complete-1-s0-{key[:6]}", key, spec.to_dict(), status, {"data": data}, {}, timings,
                 datetime(2026, 1, 1, tzinfo=UTC), error,
             ))  # fmt: skip
     return path
@@ -152,7 +152,9 @@ def test_retry_and_force_train_again(invoke, plan, started):
     forced = invoke("sweep", plan, "--store", started, "--threads", 1, "--quiet", "--force", "--seeds", "0")
     assert forced.exit_code == 1
     with Store.open_readonly(started) as opened:
-        assert "by-hand-done" not in [run.id for run in opened.runs()]
+        assert [(run.status, run.timings.get("train_s") == 6.0) for run in opened.runs()] == [
+            ("done", False), ("done", False), ("diverged", False),
+        ]  # fmt: skip
 
 
 def test_all_done_exits_with_0_and_all_refused_with_2(invoke, tmp_path):

@@ -12,7 +12,7 @@ from mmbench.sweep.plan import overridden, read_plan, ready_plans
 
 # Runs of each plan, counted by hand from the file.
 RUNS = {
-    "digits-example": 80 + 4 + 1 + 8 + 6,
+    "digits-example": 120 + 6 + 1 + 8 + 9,
     "paper-fig10": 5,
     "paper-fig19": 3,
     "paper-fig21": 480,

@@ -42,7 +42,7 @@ def capabilities(folder: Path, runs: Iterable[RunRecord]) -> TableItem | None:
         "of which sets of modalities it has a log likelihood, and how that is estimated; whether some latents belong "
         "to one modality alone; the stages of its training.",
     )
-    return TableItem("table-models", "Capabilities", (*head, "references"), body, caption, path)
+    return TableItem("table-models", "Capabilities", (*head, "references"), body, caption, path, number="Table 1")
 
 
 def _capability(model: str, facts: Mapping[str, Any]) -> tuple[Any, ...]:
