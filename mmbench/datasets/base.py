@@ -86,6 +86,8 @@ class Dataset(ABC):
         Settings: frozen dataclass, `DatasetSettings` or an extension of it.
         common: preset `common` on this dataset: section (`arch`, `train`, `loader`) -> values.
         default_metrics: what `mmbench run` computes when no metric is named; None for the metrics marked so.
+        references: the sources of the data (authors, title, venue and year), one line each.
+        terms: how the data may be used, as far as it is known; empty where it is not.
     """
 
     name: ClassVar[str]
@@ -93,6 +95,8 @@ class Dataset(ABC):
     Settings: ClassVar[type[DatasetSettings]] = DatasetSettings
     common: ClassVar[Mapping[str, Mapping[str, Any]]]
     default_metrics: ClassVar[tuple[str, ...] | None] = None
+    references: ClassVar[tuple[str, ...]] = ()
+    terms: ClassVar[str] = ""
 
     def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
         self.settings = settings

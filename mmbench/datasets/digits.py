@@ -52,6 +52,11 @@ class Digits(Dataset):
     name = "digits"
     description = "handwritten digits (1x8x8) paired by class with drawn street numbers (3x16x16); no download"
     Settings = DigitsSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository 1998",
+        "Pedregosa et al., Scikit-learn: Machine Learning in Python, JMLR 2011 (load_digits)",
+    )
+    terms: ClassVar[str] = "The handwritten digits come with scikit-learn; the street numbers are drawn by mmbench."
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "arch": {"networks": "small", "latent_dim": 16, "likelihood": "laplace", "scale": 0.1},
         "train": {"batch_size": 128, "lr": 1e-3, "steps": 1400},

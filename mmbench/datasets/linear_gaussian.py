@@ -57,6 +57,10 @@ class LinearGaussianData(Dataset):
         "vectors x_m = W_m z + b_m + noise with exact log p of every set of modalities; no classes, no download"
     )
     Settings = LinearGaussianSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Bishop, Pattern Recognition and Machine Learning, Springer 2006 (section 2.3.3)",
+    )
+    terms: ClassVar[str] = "Made by mmbench."
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "arch": {"networks": "linear", "latent_dim": 4, "likelihood": "normal", "scale": 0.5},
         "train": {"batch_size": 128, "lr": 1e-2, "steps": 1500},

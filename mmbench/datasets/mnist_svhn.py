@@ -53,6 +53,14 @@ class MnistSvhn(Dataset):
 
     name = "mnist-svhn"
     description = "MNIST digits (1x28x28) paired by class with SVHN house numbers (3x32x32)"
+    references: ClassVar[tuple[str, ...]] = (
+        "LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998; "
+        "http://yann.lecun.com/exdb/mnist/",
+        "Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, "
+        "NIPS Workshop on Deep Learning and Unsupervised Feature Learning 2011; "
+        "http://ufldl.stanford.edu/housenumbers/",
+    )
+    terms: ClassVar[str] = "SVHN is for non-commercial use only."
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "arch": {
             "networks": "released",

@@ -153,6 +153,7 @@ class Metric(ABC):
         name, version, description: name, version of its mathematics, one sentence.
         Settings: frozen dataclass of its settings (`metrics.<name>.<setting>`).
         default: whether `mmbench run` computes it when no metric is named.
+        references: the sources of its mathematics and protocol (authors, title, venue and year), one line each.
     """
 
     name: ClassVar[str]
@@ -160,6 +161,7 @@ class Metric(ABC):
     description: ClassVar[str]
     Settings: ClassVar[type]
     default: ClassVar[bool] = True
+    references: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

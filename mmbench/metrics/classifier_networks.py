@@ -51,8 +51,8 @@ def protocol_for(spec: ModalitySpec, strength: str) -> Protocol:
     return Protocol("small", epochs=20, steps_low=400, batch_size=64)
 
 
-def network_for(protocol: Protocol, spec: ModalitySpec, classes: int) -> nn.Module:
-    """A freshly initialised network from `[B, *shape]` to logits `[B, classes]`."""
+def network_for(protocol: Protocol, spec: ModalitySpec, classes: int) -> nn.Sequential:
+    """A freshly initialised network from `[B, *shape]` to logits `[B, classes]`; its last layer is linear."""
     makers = {"lenet": _lenet, "small": _small, "deep": _deep, "perceptron": _perceptron}
     return makers[protocol.network](spec.shape, classes)
 
@@ -64,7 +64,7 @@ class Centred(nn.Module):
         return (x - 0.5) * 4
 
 
-def _lenet(shape: tuple[int, ...], classes: int) -> nn.Module:
+def _lenet(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     channels, height, width = shape
     flat = 20 * ((height - 12) // 4) * ((width - 12) // 4)
     return nn.Sequential(
@@ -83,7 +83,7 @@ def _lenet(shape: tuple[int, ...], classes: int) -> nn.Module:
     )
 
 
-def _small(shape: tuple[int, ...], classes: int) -> nn.Module:
+def _small(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     channels, height, width = shape
     side = (min(height, 4), min(width, 4))
     return nn.Sequential(
@@ -102,7 +102,7 @@ def _small(shape: tuple[int, ...], classes: int) -> nn.Module:
     )
 
 
-def _deep(shape: tuple[int, ...], classes: int) -> nn.Module:
+def _deep(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     layers: list[nn.Module] = [Centred()]
     before = shape[0]
     for width in (16, 32, 64):
@@ -115,6 +115,6 @@ def _deep(shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(*layers, *head)
 
 
-def _perceptron(shape: tuple[int, ...], classes: int) -> nn.Module:
+def _perceptron(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     size = int(torch.Size(shape).numel())
     return nn.Sequential(nn.Flatten(), nn.Linear(size, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, classes))

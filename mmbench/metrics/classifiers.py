@@ -8,20 +8,15 @@ names, is replaced.
 """
 
 import hashlib
-import io
 import logging
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,14 +24,13 @@ from mmbench.config import content_hash
 from mmbench.errors import UnknownName
 from mmbench.metrics import classifier_networks as networks
 from mmbench.metrics.base import Skipped
+from mmbench.metrics.weight_cache import UNREADABLE, alone_at, digest_of, write_entry
 from mmbench.modality import ModalitySpec
 from mmbench.seeding import generator
 
 __all__ = ["Classifier", "Classifiers", "Labelled"]
 
 log = logging.getLogger(__name__)
-
-UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError, UnpicklingError)
 
 
 class Labelled(Protocol):
@@ -59,15 +53,31 @@ class Classifier:
 
     Attributes:
         name, strength: the modality, and which of its classifiers this is.
+        network: a chain of layers in eval mode; the last one is linear and gives the logits.
         digest: first 16 hexadecimal digits of the SHA-256 of its weights.
         accuracy: fraction right on the real test originals.
+        training: makes the originals that it was trained on, as stored `[N, *shape]`, and their classes `[N]`.
+        cache: folder for what else is fitted on them; None for none.
     """
 
     name: str
     strength: str
-    network: nn.Module
+    network: nn.Sequential
     digest: str
     accuracy: float
+    training: Callable[[], tuple[Tensor, Tensor]]
+    cache: Path | None
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the network's last layer sees of each row of x: `[B, F]`.
+
+        Args:
+            x: `[B, *shape]`, images in [0, 1], or in uint8 as they are stored.
+        """
+        weight = next(self.network.parameters())
+        with torch.no_grad():
+            parts = [self.network[:-1](_floats(part).to(weight)) for part in torch.split(x, 512)]
+        return torch.cat(parts)
 
     def predict(self, x: Tensor) -> np.ndarray:
         """Most probable class of each row of x `[B, *shape]` (images in [0, 1]): int64 `[B]`."""
@@ -121,11 +131,12 @@ class Classifiers:
         path = self._path(name, protocol)
         if path is None:
             return self._trained(name, strength, protocol)
-        with _alone_at(path):  # of several processes one trains it, so that all judge by the same weights
+        with alone_at(path):  # of several processes one trains it, so that all judge by the same weights
             held = self._read(path, name, strength, protocol) if path.exists() else None
             if held is None:
                 held = self._trained(name, strength, protocol)
-                _write(path, held)
+                weights = held.network.state_dict()
+                write_entry(path, {"weights": weights, "digest": held.digest, "accuracy": held.accuracy})
         return held
 
     def _path(self, name: str, protocol: networks.Protocol) -> Path | None:
@@ -146,16 +157,16 @@ class Classifiers:
             kept = torch.load(path, map_location=self._device, weights_only=True)
             network.load_state_dict(kept["weights"])
             accuracy = float(kept["accuracy"])
-            sound = kept["digest"] == _weights_digest(network)
+            sound = kept["digest"] == digest_of(network.state_dict())
         except UNREADABLE as error:
             log.warning("cached classifier %s cannot be read (%s): it is trained again.", path, type(error).__name__)
             return None
         if not sound:
             log.warning("cached classifier %s does not match its digest: it is trained again.", path)
             return None
-        return Classifier(name, strength, network.eval(), kept["digest"], accuracy)
+        return Classifier(name, strength, network.eval(), kept["digest"], accuracy, self._training(name), self._cache)
 
-    def _fresh(self, name: str, protocol: networks.Protocol) -> nn.Module:
+    def _fresh(self, name: str, protocol: networks.Protocol) -> nn.Sequential:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(protocol.seed)
             return networks.network_for(protocol, self._specs[name], int(self._classes or 0)).to(self._device)
@@ -167,7 +178,12 @@ class Classifiers:
         _fit(network, images, targets, protocol)
         network.eval()
         accuracy = _accuracy(network, *self._tensors(self._test, name))
-        return Classifier(name, strength, network, _weights_digest(network), accuracy)
+        return Classifier(
+            name, strength, network, digest_of(network.state_dict()), accuracy, self._training(name), self._cache
+        )
+
+    def _training(self, name: str) -> Callable[[], tuple[Tensor, Tensor]]:
+        return partial(self._tensors, self._train, name)
 
     def _tensors(self, split: Labelled, name: str) -> tuple[Tensor, Tensor]:
         images = torch.tensor(split.arrays[name], device=self._device)
@@ -217,49 +233,3 @@ def _data_digest(split: Labelled, name: str) -> str:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()[:16]
-
-
-def _weights_digest(network: nn.Module) -> str:
-    sha = hashlib.sha256()
-    for key, value in sorted(network.state_dict().items()):
-        sha.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()[:16]
-
-
-@contextmanager
-def _alone_at(path: Path) -> Iterator[None]:
-    """Wait for other processes at this file; where no lock can be made, nothing can be cached either."""
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        log.warning("the classifier cannot be locked at %s (%s).", path, error)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _write(path: Path, held: Classifier) -> None:
-    """Whole or not at all; a cache that cannot be written costs time on the next run and nothing else."""
-    content: dict[str, Any] = {
-        "weights": held.network.state_dict(),
-        "digest": held.digest,
-        "accuracy": held.accuracy,
-    }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        log.warning("the classifier cannot be cached at %s (%s).", path, error)
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ agrees with itself, so `details` hold the share of the commonest answer: 1 is co
 
 import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -93,6 +93,10 @@ class CrossCoherence(Metric):
     name = "cross_coherence"
     description = "Fraction of cross generations that show the class of the row they were generated from."
     Settings = CrossCoherenceSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Shi et al., Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models, NeurIPS 2019",
+        "Joy et al., Learning Multimodal VAEs through Mutual Supervision, ICLR 2022",
+    )
 
     def prepare(self, context: Context) -> None:
         self._classes = context.require_classes()
@@ -143,6 +147,10 @@ class ClassifierAccuracy(Metric):
     name = "classifier_accuracy"
     description = "Accuracy of the judging classifiers on real test rows, and the share of the majority class."
     Settings = JudgeSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Shi et al., Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models, NeurIPS 2019",
+        "LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998",
+    )
 
     def prepare(self, context: Context) -> None:
         context.require_classes()
@@ -181,6 +189,9 @@ class JointCoherence(Metric):
     name = "joint_coherence"
     description = "Fraction of prior samples whose generated modalities are all given the same class."
     Settings = JointCoherenceSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Shi et al., Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models, NeurIPS 2019",
+    )
 
     def prepare(self, context: Context) -> None:
         context.require_classes()

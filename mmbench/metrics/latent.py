@@ -12,7 +12,7 @@ protocols, each under its own name:
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -100,6 +100,11 @@ class LatentAccuracy(Metric):
     name = "latent_accuracy"
     description = "Accuracy of linear classifiers on the encodings of each modality, with the input's own as bound."
     Settings = LatentAccuracySettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Shi et al., Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models, NeurIPS 2019",
+        "Sutter, Daunhawer & Vogt, Generalized Multimodal ELBO, ICLR 2021",
+        "Hwang et al., Multi-View Representation Learning via Total Correlation Objective, NeurIPS 2021",
+    )
 
     def prepare(self, context: Context) -> None:
         self._classes = context.require_classes()

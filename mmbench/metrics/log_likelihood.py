@@ -10,7 +10,7 @@ to blame for and a larger K makes smaller.
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ class LogLikelihood(Metric):
     version = 2
     description = "Importance-sampled log p(x_S) and log p(x_b | x_a) of test rows, in nats."
     Settings = LogLikelihoodSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016",
+    )
 
     def prepare(self, context: Context) -> None:
         self._wanted = questions(context.names)

@@ -17,7 +17,7 @@ latent has parts that are private to one modality, the shared part alone is comp
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -132,6 +132,9 @@ class Relatedness(Metric):
     name = "relatedness"
     description = "W2 distances between encodings of two modalities: same against different concept, and by class."
     Settings = RelatednessSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Joy et al., Learning Multimodal VAEs through Mutual Supervision, ICLR 2022",
+    )
 
     def prepare(self, context: Context) -> None:
         self._names, self._classes = context.names, context.classes

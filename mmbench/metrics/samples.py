@@ -5,7 +5,7 @@ a dataset. Generations are decoder means at several samples of q(z | x_given). I
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ class Samples(Metric):
     name = "samples"
     description = "Generations from fixed test rows and from the prior, for the report's grids."
     Settings = SamplesSettings
+    references: ClassVar[tuple[str, ...]] = (
+        "Joy et al., Learning Multimodal VAEs through Mutual Supervision, ICLR 2022",
+    )
 
     def prepare(self, context: Context) -> None:
         self._context = context

@@ -21,7 +21,7 @@ estimate (an estimate of less than zero says by how much the gap is too large).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -79,6 +79,10 @@ class TruthGap(Metric):
     description = "log p of the data, where it is known, less the model's ELBO and IWAE estimate of it, in nats."
     Settings = TruthGapSettings
     default = False
+    references: ClassVar[tuple[str, ...]] = (
+        "Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016",
+        "Bishop, Pattern Recognition and Machine Learning, Springer 2006",
+    )
 
     def prepare(self, context: Context) -> None:
         if context.model.facts.density == "none":

@@ -1,12 +1,14 @@
-"""Where a result comes from: code, versions, machine and data, as plain values for the record."""
+"""Where a result comes from: code, versions, machine, data and sources, as plain values for the record."""
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmbench.datasets.base import DATASETS
+from mmbench.metrics.base import METRICS
 from mmbench.models.base import MODELS
 from mmbench.run.specs import ENGINE_VERSION
 
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
     from mmbench.config import RunSpec
     from mmbench.datasets.observation import Observation
 
-__all__ = ["checkout", "provenance"]
+__all__ = ["checkout", "provenance", "references"]
 
-PACKAGES = ("mmbench", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib")
+PACKAGES = ("mmbench", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "gpytorch")
 SOURCE = Path(__file__).parents[1]
 
 
@@ -40,6 +42,17 @@ def provenance(
         "pairing": observation.pairing_checksum,
         "scheme": observation.scheme_checksum,
         "rows": dict(observation.counts),
+        "references": references(spec.dataset, spec.metrics),
+    }
+
+
+def references(dataset: str, metrics: Iterable[str]) -> dict[str, Any]:
+    """What the data and the metrics are taken from, and the data's terms; those of the model are among its facts."""
+    kind = DATASETS[dataset]
+    return {
+        "dataset": list(kind.references),
+        "terms": kind.terms,
+        "metrics": {name: list(METRICS[name].references) for name in metrics},
     }
 
 

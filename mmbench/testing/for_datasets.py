@@ -47,6 +47,14 @@ def names_and_presets_are_complete(kind: Kind) -> None:
 
 
 @check
+def sources_are_one_line_each(kind: Kind) -> None:
+    """References and terms are what a page can list: plain lines, none of them empty."""
+    promise(isinstance(kind.references, tuple), "references is no tuple of strings.")
+    for line in (*kind.references, kind.terms or "-"):
+        promise(line.strip() == line and line and "\n" not in line, f"{line!r} is not one line.")
+
+
+@check
 def arrays_have_the_shapes_and_types_of_their_modalities(kind: Kind) -> None:
     """uint8 images, finite float vectors, one class for each original, of the stated number, or no classes at all."""
     dataset, splits = _splits(kind)

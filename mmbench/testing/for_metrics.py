@@ -95,6 +95,14 @@ def settings_are_described_and_plain(kind: Kind) -> None:
 
 
 @check
+def sources_are_one_line_each(kind: Kind) -> None:
+    """References are what a page can list: plain lines, none of them empty."""
+    promise(isinstance(kind.references, tuple), "references is no tuple of strings.")
+    for line in kind.references:
+        promise(line.strip() == line and line and "\n" not in line, f"reference {line!r} is not one line.")
+
+
+@check
 def scores_are_whole(kind: Kind) -> None:
     """Own name, finite value or a reason, a named estimator, modalities that exist, JSON values, no doubles."""
     found = _usual(kind)
