@@ -12,11 +12,12 @@ export MMBENCH_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help venv demo test check faults bench clean
+.PHONY: help venv demo test browser check faults bench clean
 
 help:
 	@echo "make demo    train MEME, MVAE and MMVAE on the embedded digits and write a report"
 	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options)"
+	@echo "make browser run the tests that need Chromium (MMBENCH_SHOTS=FOLDER keeps their pictures of the page)"
 	@echo "make check   lint, format, types, and every command of the documentation"
 	@echo "make faults  put known faults into the code, one at a time, and show that the tests catch each (FAULTS=OPTIONS)"
 	@echo "make bench   time steps, evaluation and start-up against references (ARGS='--only startup' adds options)"
@@ -26,7 +27,7 @@ venv: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -34,6 +35,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q $(PYTEST)
+
+browser: $(STAMP)
+	$(BIN)/python -m pytest -q -m browser tests/browser $(PYTEST)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

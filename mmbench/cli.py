@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -191,13 +192,26 @@ def evaluate(run_id: str, **given: Any) -> None:
 @click.option(
     "--out", default=DEFAULT_REPORT, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to."
 )
+@click.option(
+    "--only",
+    default="",
+    show_default="everything",
+    metavar="NAME,...",
+    help="Sections (such as coherence), and `tables` or `figures`; an unknown name lists all.",
+)
+@click.option(
+    "--compare", show_default="none", metavar="STORE", help="A second store, opened for reading, to be laid beside it."
+)
 @store_option
-def report(out: Path, store: str) -> None:
+def report(out: Path, only: str, compare: str | None, store: str) -> None:
     """Draw figures, tables and a page from a store."""
     from mmbench.results.report import write
 
-    with _open(store, read_only=True) as opened:
-        click.echo(str(write(opened, out)))
+    names = [name for name in only.split(",") if name]
+    with ExitStack() as stack:
+        opened = stack.enter_context(_open(store, read_only=True))
+        other = None if compare is None else stack.enter_context(_open(compare, read_only=True))
+        click.echo(str(write(opened, out, only=names, other=other)))
 
 
 @main.command(name="list")

@@ -64,9 +64,12 @@ def as_dict(settings: Any) -> dict[str, Any]:
     return {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)  # json.dumps would make one a call
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: the same content gives the same text."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(_plain(value))
 
 
 def content_hash(value: Any) -> str:
@@ -116,6 +119,8 @@ class RunSpec:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int, float)):  # nearly always, and asking for a Mapping takes longer
+        return value
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):

@@ -58,12 +58,18 @@ def _data(stated: Stated, provenance: Mapping[str, Any]) -> Iterator[str]:
         return
     counts = data.get("counts", {})
     fewer = "; ".join(
-        f"{split}: {name} {counts[split][name]:,} of {printed:,}"
+        f"{split}: {name} {held:,} of {printed:,}"
         for split, originals in stated.originals.items()
         for name, printed in originals.items()
-        if counts.get(split, {}).get(name, printed) < printed
+        if (held := _held(counts.get(split), name, printed)) < printed
     )
     yield f"a subset of the data ({fewer})" if fewer else f"the data is not known to be the published one ({status})"
+
+
+def _held(counts: Any, name: str, otherwise: int) -> int:
+    """The originals of a modality: recorded by modality, of the split as a whole, or not at all."""
+    held = counts.get(name) if isinstance(counts, Mapping) else counts
+    return held if isinstance(held, int) else otherwise
 
 
 def _setup(row: PublishedScore, stated: Stated, spec: Mapping[str, Any]) -> Iterator[str]:

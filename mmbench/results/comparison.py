@@ -162,9 +162,11 @@ def _untestable(n: int, sd: float, size: float) -> str:
 
 def _p_of(mean: float, sd: float, n: int) -> float:
     """Two-sided p of Student's t-test that the mean of n differences is zero."""
-    from scipy import stats
+    from scipy import special
 
-    return 2 * float(stats.t.sf(abs(mean) / (sd / math.sqrt(n)), n - 1))
+    return 2 * float(
+        special.stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n)))
+    )
 
 
 def _judged(pair: Comparison, adjusted: float, level: float) -> Comparison:

@@ -17,7 +17,7 @@ from mmbench.results.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "RUN_COLUMNS", "SCORE_COLUMNS", "scores_frame", "to_csv", "to_json"]
+__all__ = ["COLUMNS", "RUN_COLUMNS", "SCORE_COLUMNS", "score_rows", "scores_frame", "to_csv", "to_json"]
 
 RUN_COLUMNS = ("model", "preset", "dataset", "scheme", "f", "paired_only", "settings", "data")
 """What runs that differ in nothing but their seed have in common."""
@@ -68,10 +68,17 @@ def scores_frame(source: Store | Iterable[RunRecord]) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    return pd.DataFrame(score_rows(source), columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def score_rows(source: Store | Iterable[RunRecord]) -> list[dict[str, Any]]:
+    """The rows of `scores_frame` as plain values, in its order; needs no pandas."""
     records = source.runs() if isinstance(source, Store) else source
-    table = pd.DataFrame([row for record in records for row in _rows(record)], columns=list(COLUMNS))
-    typed = table.astype(COLUMNS)
-    return typed.sort_values(_ORDER, kind="stable", ignore_index=True)
+    return sorted((row for record in records for row in _rows(record)), key=_place)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((math.inf if row[name] != row[name] else row[name]) for name in _ORDER)
 
 
 def to_csv(frame: "pd.DataFrame") -> str:
@@ -92,9 +99,13 @@ def _rows(record: RunRecord) -> Iterator[dict[str, Any]]:
     about = {"run": record.id, **_about(record.spec), "data": _data(record.provenance)}
     if record.status != "done" or not record.scores:
         nothing = Score(metric="", version=0, given="", target="", value=None)
-        yield {**about, **_measured(nothing), "status": record.status, "note": record.error}
+        yield _in_order({**about, **_measured(nothing), "status": record.status, "note": record.error})
     for score in record.scores:
-        yield {**about, **_measured(score)}
+        yield _in_order({**about, **_measured(score)})
+
+
+def _in_order(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in COLUMNS}
 
 
 def _about(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +113,7 @@ def _about(spec: Mapping[str, Any]) -> dict[str, Any]:
     texts = {name: str(spec.get(name, "")) for name in ("model", "preset", "dataset", "scheme")}
     return {
         **texts,
-        "f": spec.get("f", math.nan),
+        "f": float(spec.get("f", math.nan)),
         "seed": spec.get("seed", -1),
         "paired_only": bool(spec.get("paired_only", False)),
         "settings": content_hash(spec.get("settings", {})),
@@ -125,8 +136,8 @@ def _measured(score: Score) -> dict[str, Any]:
         "stderr": math.nan if score.stderr is None else score.stderr,
         "n": score.n,
         "estimator": score.estimator,
-        "params": canonical_json(score.params),
-        "details": canonical_json(score.details),
+        "params": canonical_json(score.params) if score.params else "{}",
+        "details": canonical_json(score.details) if score.details else "{}",
         "status": score.status,
         "note": score.note,
     }

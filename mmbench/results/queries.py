@@ -1,7 +1,9 @@
 """What the store asks and does within one transaction: look-ups by key, id and prefix, and additions that supersede."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session, selectinload
@@ -59,11 +61,19 @@ def whole(session: Session, number: int) -> RunRecord:
 
 
 def outlines(session: Session, include_superseded: bool) -> list[RunRecord]:
-    """Records in the order of their addition, with their current scores, without curves and arrays."""
-    wanted = select(Run).order_by(Run.number).options(_SCORES)
-    if not include_superseded:
-        wanted = wanted.where(Run.superseded.is_(False))
-    return [rows.run_record(row, scores=row.scores, curves=(), arrays=()) for row in session.scalars(wanted)]
+    """Records in the order of their addition, with their current scores, without curves and arrays.
+
+    Read as plain rows: objects that the session would follow cost twice the time for a thousand runs.
+    """
+    wanted = [] if include_superseded else [Run.superseded.is_(False)]
+    runs = session.execute(select(*Run.__table__.columns).where(*wanted).order_by(Run.number)).all()
+    current_scores = select(*ScoreRow.__table__.columns).where(ScoreRow.superseded.is_(False))
+    scores = session.execute(current_scores.join(Run, Run.number == ScoreRow.run).where(*wanted)
+                             .order_by(ScoreRow.number))  # fmt: skip
+    by_run: dict[int, list[Any]] = defaultdict(list)
+    for score in scores:
+        by_run[score.run].append(score)
+    return [rows.run_record(run, scores=by_run.get(run.number, ()), curves=(), arrays=()) for run in runs]
 
 
 def curves(session: Session, run_id: str) -> list[Curve]:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import cast, get_args
+from typing import Any, cast, get_args
+
+from sqlalchemy import Row
 
 from mmbench.config import content_hash
 from mmbench.errors import InvalidSetting
@@ -71,9 +73,13 @@ def array_rows(arrays: Sequence[ArrayRecord]) -> list[ArrayRow]:
 
 
 def run_record(
-    row: Run, *, scores: Iterable[ScoreRow], curves: Iterable[CurveRow], arrays: Iterable[ArrayRow]
+    row: Run | Row[Any],
+    *,
+    scores: Iterable[ScoreRow | Row[Any]],
+    curves: Iterable[CurveRow],
+    arrays: Iterable[ArrayRow],
 ) -> RunRecord:
-    """The record of a row, with the parts that are given."""
+    """The record of a row, an object of the session or plain, with the parts that are given."""
     return RunRecord(
         id=row.id,
         fit_key=row.fit_key,
@@ -125,7 +131,7 @@ def _score_row(score: Score) -> ScoreRow:
     )
 
 
-def _score(row: ScoreRow) -> Score:
+def _score(row: ScoreRow | Row[Any]) -> Score:
     return Score(
         metric=row.metric,
         version=row.version,

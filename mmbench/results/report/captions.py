@@ -1,5 +1,6 @@
 """Sentences that captions share: the terms under which numbers stand, and how many seeds are behind them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ __all__ = [
     "DASH",
     "data_of",
     "figures_text",
+    "interval_text",
     "n_of",
+    "others_text",
     "protocol_text",
     "seeds_of",
     "terms_of",
@@ -72,12 +75,33 @@ _STDERR = "; se: standard error over test rows, where there is one seed"
 
 
 def n_of(rows: Sequence[Row]) -> str:
-    """Runs that have the score, of those that were run; empty where none is lacking."""
+    """Runs that have the score, of all runs, and what became of the others; empty where none is lacking."""
     by_condition: dict[Condition, Row] = {}
     for row in sorted(rows, key=lambda row: row.n):
         by_condition[row.condition] = row
     n, of = sum(r.n for r in by_condition.values()), sum(r.of for r in by_condition.values())
-    return "" if n == of else f"{n} of {of} runs have all of this; {DASH}: no such score, for the model or the run."
+    if n == of:
+        return ""
+    ends = others_text(by_condition.values())
+    return f"{n} of {of} runs have all of this, of the others {ends}; {DASH}: no such score, for the model or the run."
+
+
+def others_text(rows: Iterable[Row]) -> str:
+    """What became of the runs without the score: `1 diverged, 2 failed`; empty where all have it."""
+    counted: Counter[str] = Counter()
+    for row in rows:
+        counted.update(dict(row.others))
+    return ", ".join(f"{count} {end}" for end, count in sorted(counted.items()))
+
+
+def interval_text(interval: tuple[float | None, float | None], digits: int = 3) -> str:
+    """Both ends, or a dash where there is none.
+
+    >>> interval_text((0.1, 0.25), 2), interval_text((None, None))
+    ('0.10 to 0.25', '\N{EN DASH}')
+    """
+    low, high = interval
+    return DASH if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def protocol_text(protocol: Mapping[str, Any]) -> str:

@@ -11,11 +11,12 @@ __all__ = ["FigureItem", "Missing", "Section", "TableItem"]
 
 @dataclass(frozen=True)
 class Missing:
-    """Something the page cannot show: what, why, and the command that would bring it."""
+    """Something the page cannot show: what, why, and the command that would bring it; `kind` is where it is listed."""
 
     what: str
     why: str
     how: str = ""
+    kind: str = "Figures and tables"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class TableItem:
     Attributes:
         number: what it is in the paper (`Table 3`); empty where the paper has none.
         folded: whether it is closed until it is asked for.
-        filters: columns of `head` that a reader may filter by; with any, the table sorts too.
+        filters: what a reader may filter by, columns of `head` or names of `facets`; with any, the table sorts too.
+        facets: of each row, the texts that `filters` compare, in their order; empty: those of the columns.
+        tex: the same table as LaTeX, a path in the report's folder; filled in when all tables are made.
     """
 
     id: str
@@ -61,6 +64,8 @@ class TableItem:
     folded: bool = False
     number: str = ""
     filters: tuple[str, ...] = ()
+    facets: tuple[tuple[str, ...], ...] = ()
+    tex: str = ""
 
     kind = "table"
 

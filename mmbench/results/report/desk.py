@@ -14,6 +14,7 @@ from mmbench.results.report.drawing.canvas import save
 from mmbench.results.report.files import safe, spec_path
 from mmbench.results.report.groups import Group, Variant, condition_of
 from mmbench.results.report.source import Source
+from mmbench.results.report.studio import Studio
 from mmbench.results.report.summaries import Row, rows_of
 from mmbench.results.report.tables.lines import write_csv
 
@@ -40,13 +41,19 @@ class Setting:
 
 @dataclass(frozen=True)
 class Desk:
-    """One group's working place; `missing` is filled on the way. Without `figures`, only tables are made."""
+    """One group's working place; `missing` is filled on the way.
+
+    Attributes:
+        figures: whether any are made; without, only tables are.
+        studio: where figures are drawn when all are known; without, each is drawn at once.
+    """
 
     source: Source
     folder: Path
     group: Group
     missing: list[Missing]
     figures: bool = True
+    studio: Studio | None = None
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def rows(self, metric: str) -> list[Row]:
@@ -74,19 +81,39 @@ class Desk:
         """Draw and write a figure, with the numbers behind it as CSV; nothing where only tables are wanted.
 
         Args:
-            draw: makes the figure; is not called where it is not wanted.
+            draw: makes the figure, a `functools.partial` of a function with its numbers, because it may be sent to
+                another process; is not called where it is not wanted.
             caption: sentences, empty ones are left out; the group's terms close them.
             data: one record a point, bar or cell, as `against_f` and others give them.
             number: what the figure is in the paper.
         """
         if not self.figures:
             return []
-        slug = f"{self.group.slug}-{name}"
-        drawing = save(draw(), self.folder, slug)
         sentences = (*(sentence for sentence in caption if sentence), f"Terms: {terms_of(self.group)}")
+        return self.drawn(
+            draw, f"{self.group.slug}-{name}", title=title, caption=sentences, alt=alt, runs=runs, data=data,
+            number=number,
+        )  # fmt: skip
+
+    def drawn(
+        self,
+        draw: Callable[[], Figure],
+        slug: str,
+        *,
+        title: str,
+        caption: Sequence[str],
+        alt: str,
+        runs: Iterable[RunRecord] = (),
+        data: Sequence[Mapping[str, Any]] = (),
+        number: str = "",
+    ) -> list[FigureItem]:
+        """As `figure`, for one that belongs to the whole page: `slug` names its files, and nothing is added."""
+        if not self.figures:
+            return []
+        drawing = self.studio.later(draw, slug) if self.studio else save(draw(), self.folder, slug)
         commands = tuple(f"mmbench run --spec {path}" for path in sorted(set(map(spec_path, runs))))
         csv = write_csv(self.folder, slug, data, below="figures") if data else ""
-        return [FigureItem(slug, title, drawing, sentences, alt, number, csv, commands)]
+        return [FigureItem(slug, title, drawing, tuple(caption), alt, number, csv, commands)]
 
     def done(self) -> tuple[RunRecord, ...]:
         """The runs that ended well."""

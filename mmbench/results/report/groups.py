@@ -8,7 +8,7 @@ Presets are a name for settings, so the content decides, and the presets that me
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,9 +53,11 @@ class Group:
         dataset: the dataset's name.
         differs: what sets this group apart from the other groups of its dataset, empty where it is the only one.
         settings: the shared settings by dotted name.
+        digest: of the content of the data; empty where no run got as far as reading it.
         runs: the records, one a condition and seed, sorted.
         left_out: records of an older version of a model or of the engine, whose results no longer compare.
         names: variant -> its name within the group.
+        main: of each model, preset and choice of rows, the variant with the most runs; of equals the first by settings.
     """
 
     slug: str
@@ -63,9 +65,11 @@ class Group:
     dataset: str
     differs: str
     settings: Mapping[str, Any]
+    digest: str
     runs: tuple[RunRecord, ...]
     left_out: tuple[RunRecord, ...]
     names: Mapping[Variant, str]
+    main: frozenset[Variant]
 
     @property
     def presets(self) -> tuple[str, ...]:
@@ -152,10 +156,21 @@ def _group(runs: list[RunRecord], parts: Sequence[list[RunRecord]]) -> Group:
         dataset=dataset,
         differs=_differences(runs, siblings),
         settings=_shared(runs[0]),
+        digest=_digest(runs[0]),
         runs=current,
         left_out=older,
         names=_names({condition_of(run).variant for run in runs}, _titles(runs)),
+        main=_main(current),
     )
+
+
+def _main(runs: Iterable[RunRecord]) -> frozenset[Variant]:
+    """The variant of each model that stands for it where models meet; the choice looks at no score."""
+    counted = Counter(condition_of(run).variant for run in runs)
+    chosen: dict[tuple[str, str, bool], Variant] = {}
+    for variant in sorted(counted, key=lambda variant: (-counted[variant], variant)):
+        chosen.setdefault((variant.model, variant.preset, variant.paired_only), variant)
+    return frozenset(chosen.values())
 
 
 def _latest(runs: Iterable[RunRecord]) -> tuple[tuple[RunRecord, ...], tuple[RunRecord, ...]]:

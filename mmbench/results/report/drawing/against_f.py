@@ -2,11 +2,12 @@
 
 One panel a direction or modality, one line a model and scheme, named as in the paper: MEME with the subscript SVHN saw
 SVHN in every row. `f = 1` under any scheme is the complete run, so that run ends every line of its model.
-Published numbers are dashed, in panels of one scheme each, where lines of both kinds can be told apart.
+Published numbers are dashed, in panels of one scheme each, where lines of both kinds can be told apart; more than
+`TOGETHER` lines are parted by scheme too.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,19 @@ from mmbench.results.report.drawing.style import colour, label, line_style, mark
 from mmbench.results.report.groups import Variant
 from mmbench.results.report.summaries import Row
 
-__all__ = ["Line", "Panel", "Published", "Reference", "against_f", "by_scheme", "lines_of"]
+__all__ = [
+    "Line",
+    "Panel",
+    "Published",
+    "Reference",
+    "against_f",
+    "by_scheme",
+    "draw_line",
+    "fraction_axis",
+    "lines_of",
+]
+
+TOGETHER = 10  # lines that a panel holds and still can be read
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,10 @@ class Line:
 
 
 def against_f(panels: Sequence[Panel], names: Mapping[Variant, str], *, ylabel: str) -> Figure:
-    """All lines of a panel together."""
+    """All lines of a panel together, or parted by scheme where they would be too many to read."""
+    if max((len(lines_of(panel.rows)) for panel in panels), default=0) > TOGETHER and len(_schemes(panels)) > 1:
+        own = [Panel(panel.title, panel.rows, panel.references) for panel in panels]
+        return by_scheme(own, names, ylabel=ylabel)
     figure = new_figure(4.4 * len(panels) + 0.2, 4.1)
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     handles: dict[str, Any] = {}
@@ -134,14 +150,15 @@ def _panel(
         scheme = "complete" if plain_names else line.scheme
         text = label(names[line.variant], scheme) + (f" [{plain(line.note)}]" if line.note else "")
         style = "-" if plain_names else line_style(line.scheme, schemes)
-        handles[text] = _draw(ax, line, style, marker(order.index(line.variant)))
+        handles[text] = draw_line(ax, line, style, marker(order.index(line.variant)))
     for reference in panel.references:
         _refer(ax, reference)
-    _axis(ax, panel)
+    fraction_axis(ax, _fractions(panel))
     return handles
 
 
-def _draw(ax: Axes, line: Line, style: Any, mark: str) -> Any:
+def draw_line(ax: Axes, line: Line, style: Any, mark: str) -> Any:
+    """A line in its model's colour with a band of one standard deviation, an error bar where one point alone has it."""
     paint = colour(line.variant.model)
     fs, means = [p[0] for p in line.points], [p[1] for p in line.points]
     spread = [p for p in line.points if p[2] is not None]
@@ -195,8 +212,13 @@ def _refer(ax: Axes, reference: Reference) -> None:
     )
 
 
-def _axis(ax: Axes, panel: Panel) -> None:
-    fs = sorted({r.condition.f for r in panel.rows if r.mean is not None} | {p.f for p in panel.published} | {1.0})
+def _fractions(panel: Panel) -> set[float]:
+    return {r.condition.f for r in panel.rows if r.mean is not None} | {p.f for p in panel.published}
+
+
+def fraction_axis(ax: Axes, fractions: Iterable[float]) -> None:
+    """An axis of `f` by factors of two with the fractions there are, beside one of shares from 0 to 1."""
+    fs = sorted({*fractions, 1.0})
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(fs))
     ax.xaxis.set_major_formatter(FixedFormatter([f"{f:g}" for f in fs]))

@@ -1,16 +1,24 @@
 """Figures without pyplot: made, laid out once, and written with nothing in the files that changes with time."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "legend", "new_figure", "save"]
+from mmbench.results.report.drawing.style import plain
 
+__all__ = ["Drawing", "legend", "new_figure", "paths_of", "save", "titled"]
+
+RESOLUTION = 160  # pixels an inch, of images within an SVG too
 LETTER, HANDLE = 0.067, 0.62  # inches that a letter and a legend's handle take, generously
+TITLE = 0.078  # inches that a letter of a title takes
 
 
 @dataclass(frozen=True)
@@ -42,13 +50,28 @@ def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
 
 
+def titled(ax: Axes, title: str, width: float) -> None:
+    """Set a title (as it stands, no mathematics), broken into lines that fit a panel of `width` inches."""
+    lines = [part for line in title.splitlines() for part in textwrap.wrap(line, max(12, int(width / TITLE)))]
+    ax.set_title("\n".join(plain(line) for line in lines))
+
+
+def paths_of(name: str) -> tuple[str, str]:
+    """PNG and SVG of a figure, relative to the report's folder."""
+    return f"figures/{name}.png", f"figures/{name}.svg"
+
+
 def save(figure: Figure, folder: Path, name: str) -> Drawing:
     """Write `figures/<name>.png` and `.svg` below `folder`."""
     (folder / "figures").mkdir(exist_ok=True)
-    png, svg = f"figures/{name}.png", f"figures/{name}.svg"
-    figure.draw_without_rendering()
+    png, svg = paths_of(name)
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
     figure.set_layout_engine("none")  # it is arranged; arranging it again for each file would double the time
-    figure.savefig(folder / png, metadata={"Software": None})
-    figure.savefig(folder / svg, metadata={"Date": None, "Creator": None})
+    figure.dpi = RESOLUTION
+    bitmap: Any = FigureCanvasAgg(figure)  # the canvases write; `savefig` would draw everything twice to write it once
+    bitmap.print_png(folder / png, metadata={"Software": None})
+    lines: Any = FigureCanvasSVG(figure)
+    lines.print_svg(folder / svg, metadata={"Date": None, "Creator": None})
     width, height = figure.get_size_inches()
     return Drawing(png, svg, round(width * 96), round(height * 96))

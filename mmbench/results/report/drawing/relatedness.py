@@ -14,10 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram
 
-from mmbench.results.report.drawing.canvas import legend, new_figure
+from mmbench.results.report.drawing.canvas import legend, new_figure, titled
 from mmbench.results.report.drawing.style import DIFFERENT, SAME, plain
 
 __all__ = ["Histogram", "Matrix", "distance_matrices", "histograms"]
+
+ACROSS = 4  # models in a line
+WIDTH = 3.0  # inches of a panel
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class Matrix:
 
 
 def histograms(rows: Mapping[str, Sequence[Histogram]], *, distance: str = "W2") -> Figure:
-    """A row of panels for each pair of modalities, one panel a model; each panel has its own axis of distances."""
-    columns = max(len(row) for row in rows.values())
-    figure = new_figure(3.1 * columns + 0.3, 2.5 * len(rows) + 0.5)
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (pair, members) in zip(axes, rows.items(), strict=True):
+    """Panels of each pair of modalities, one a model, `ACROSS` in a line; each panel has its own axis of distances."""
+    lines = [(pair, members[i : i + ACROSS]) for pair, members in rows.items() for i in range(0, len(members), ACROSS)]
+    columns = max(len(members) for _, members in lines)
+    figure = new_figure(WIDTH * columns + 0.3, 2.5 * len(lines) + 0.5)
+    axes = figure.subplots(len(lines), columns, squeeze=False)
+    for line, (pair, members) in zip(axes, lines, strict=True):
         for ax in line[len(members) :]:
             ax.set_visible(False)
         for ax, member in zip(line, members, strict=False):
@@ -56,18 +60,27 @@ def histograms(rows: Mapping[str, Sequence[Histogram]], *, distance: str = "W2")
 
 
 def distance_matrices(matrices: Sequence[Matrix], *, given: str, target: str, distance: str = "W2") -> Figure:
-    """Matrices on one colour scale above dendrograms on one height scale."""
-    figure = new_figure(3.0 * len(matrices) + 0.9, 5.0)
-    axes = figure.subplots(2, len(matrices), squeeze=False, height_ratios=[1.5, 1.0])
+    """Matrices on one colour scale above dendrograms on one height scale, `ACROSS` in a line."""
+    lines = [matrices[i : i + ACROSS] for i in range(0, len(matrices), ACROSS)]
+    across = len(lines[0])
+    figure = new_figure(WIDTH * across + 0.9, 5.0 * len(lines))
+    axes = figure.subplots(2 * len(lines), across, squeeze=False, height_ratios=[1.5, 1.0] * len(lines))
     scale = min(float(np.nanmin(m.values)) for m in matrices), max(float(np.nanmax(m.values)) for m in matrices)
     heights = [float(m.linkage[:, 2].max()) for m in matrices if m.linkage is not None]
-    for column, matrix in enumerate(matrices):
-        image = _matrix(axes[0][column], matrix, scale)
-        axes[0][column].set_xlabel(f"{plain(target)} class")
-        _dendrogram(axes[1][column], matrix, max(heights, default=1.0))
-    axes[0][0].set_ylabel(f"{plain(given)} class")
-    axes[1][0].set_ylabel(f"{distance} at the merger")
-    figure.colorbar(image, ax=list(axes[0]), label=f"mean {distance}", shrink=0.9, pad=0.02)
+    for number, line in enumerate(lines):
+        upper, lower = axes[2 * number], axes[2 * number + 1]
+        for ax in (*upper[len(line) :], *lower[len(line) :]):
+            ax.set_visible(False)
+        for above, below, matrix in zip(upper, lower, line, strict=False):
+            image = _matrix(above, matrix, scale)
+            above.set_xlabel(f"{plain(target)} class")
+            _dendrogram(below, matrix, max(heights, default=1.0))
+            if matrix is not line[0]:  # the same numbers as at the first; every label costs time and place
+                above.tick_params(labelleft=False)
+                below.tick_params(labelleft=False)
+        upper[0].set_ylabel(f"{plain(given)} class")
+        lower[0].set_ylabel(f"{distance} at the merger")
+        figure.colorbar(image, ax=list(upper), label=f"mean {distance}", shrink=0.9, pad=0.02)
     return figure
 
 
@@ -80,7 +93,7 @@ def _histogram(ax: Axes, member: Histogram) -> None:
         density = counts / (total * widths) if total > 0 else np.zeros_like(widths)
         ax.stairs(density, member.edges, fill=True, color=paint, alpha=0.5, label=text)
         ax.stairs(density, member.edges, color=paint, linewidth=1.2)
-    ax.set_title(plain(member.title))
+    titled(ax, member.title, WIDTH)
     ax.set_ylim(bottom=0)
     ax.set_yticks([])
 
@@ -92,7 +105,7 @@ def _matrix(ax: Axes, matrix: Matrix, scale: tuple[float, float]) -> Any:
     ax.set_yticks(range(rows), [str(i) for i in range(rows)], fontsize=7)
     ax.tick_params(length=0)
     ax.grid(visible=False)
-    ax.set_title(plain(matrix.title))
+    titled(ax, matrix.title, WIDTH)
     return image
 
 

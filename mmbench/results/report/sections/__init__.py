@@ -9,13 +9,24 @@ from dataclasses import dataclass
 from mmbench.results.report.contents import Section
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.sections.coherence import coherence
+from mmbench.results.report.sections.comparisons import comparisons
+from mmbench.results.report.sections.cost import cost
+from mmbench.results.report.sections.directions import directions
+from mmbench.results.report.sections.embeddings import embeddings
 from mmbench.results.report.sections.generations import generations
+from mmbench.results.report.sections.information import information
 from mmbench.results.report.sections.latent import latent_accuracy
 from mmbench.results.report.sections.likelihoods import likelihoods
 from mmbench.results.report.sections.others import others
 from mmbench.results.report.sections.overview import overview
+from mmbench.results.report.sections.paired_only import paired_only
 from mmbench.results.report.sections.relatedness import relatedness
+from mmbench.results.report.sections.signal_to_noise import signal_to_noise
+from mmbench.results.report.sections.statistics import statistics
+from mmbench.results.report.sections.studies import studies
+from mmbench.results.report.sections.trade_off import coherence_against_likelihood
 from mmbench.results.report.sections.training import training
+from mmbench.results.report.sections.verdicts import verdicts
 
 __all__ = ["PARTS", "Part"]
 
@@ -35,11 +46,22 @@ class Part:
 
 PARTS = (
     Part("overview", overview),
+    Part("comparisons", comparisons),
+    Part("verdicts", verdicts),
     Part("coherence", coherence),
     Part("latent", latent_accuracy),
     Part("relatedness", relatedness),
+    Part("embeddings", embeddings),
     Part("generations", generations, drawn=True),
     Part("likelihoods", likelihoods),
+    Part("trade-off", coherence_against_likelihood, drawn=True),
+    Part("directions", directions),
+    Part("information", information),
+    Part("studies", studies, drawn=True),
+    Part("paired-only", paired_only, drawn=True),
+    Part("cost", cost),
     Part("others", others),
+    Part("statistics", statistics),
     Part("training", training, drawn=True),
+    Part("snr", signal_to_noise, drawn=True),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mmbench.results.records import ArrayRecord, RunRecord
+from mmbench.results.report.commands import evaluation_of
 from mmbench.results.report.desk import Desk, Setting
 from mmbench.results.report.groups import Variant
 
@@ -38,9 +39,9 @@ def seed_text(held: Held) -> str:
     return f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}."
 
 
-def lack_arrays(desk: Desk, setting: Setting, held: Held, name: str) -> None:
+def lack_arrays(desk: Desk, setting: Setting, held: Held, metric: str, name: str) -> None:
     """Note each variant whose run lacks an array that others have."""
     for variant, (run, arrays) in held.items():
         if name not in arrays:
             why = f"run {run.id} has no array {name}"
-            desk.lacks(f"{name} of {desk.group.names[variant]}, {setting.text}", why, f"mmbench evaluate {run.id}")
+            desk.lacks(f"{name} of {desk.group.names[variant]}, {setting.text}", why, evaluation_of(run, metric))

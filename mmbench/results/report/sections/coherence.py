@@ -1,14 +1,18 @@
-"""Coherence: cross coherence against `f` (Figure 5), its tables, by class, joint, and what bounds it."""
+"""Coherence: cross coherence against `f` (Figure 5), its tables (3 and 7), by class, joint, and what bounds it."""
 
+from dataclasses import replace
+
+from mmbench.results.report.commands import evaluation
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
+from mmbench.results.report.sections.by_class import by_class_figure
 from mmbench.results.report.sections.common import (
-    evaluate_command,
     figures_against_f,
     plain_table,
     section_of,
     table_caption,
 )
+from mmbench.results.report.sections.laplace import laplace
 from mmbench.results.report.tables.bounds import bounds_table, classifiers_text, coherence_references, judges_differ
 from mmbench.results.report.tables.lines import per_class_table
 from mmbench.results.report.tables.pivot import score_table
@@ -18,34 +22,29 @@ __all__ = ["coherence"]
 
 
 def coherence(desk: Desk) -> Section | None:
-    """Figure 5 with its tables: cross coherence, per class, joint coherence, and what bounds them."""
+    """Figure 5 with its tables: cross coherence, by class, joint coherence, and what bounds them."""
     rows = desk.rows("cross_coherence")
     items: list[FigureItem | TableItem] = []
     if not rows:
-        desk.lacks("coherence", "no run has the metric cross_coherence", evaluate_command("cross_coherence"))
+        desk.lacks("coherence", "no run has the metric cross_coherence", evaluation(desk, "cross_coherence"))
     published = published_numbers(desk.group.dataset, "cross_coherence")
     micro = [row for row in rows if row.estimator == "micro"]
     if micro:
         items += figures_against_f(
-            desk,
-            micro,
-            "coherence",
-            "Cross coherence",
-            coherence_references(desk),
-            published,
-            _coherence_caption(desk),
+            desk, micro, "coherence", "Cross coherence", coherence_references(desk), published, _caption(desk),
             number="Figure 5",
-        )
+        )  # fmt: skip
     whole = [row for row in rows if "class" not in row.protocol]
     if whole:
-        items.append(
-            score_table(
-                desk.folder, desk.group, whole, name="coherence", title="Cross coherence",
-                caption=table_caption(desk, whole, "Share of test rows whose generation has its input's class."),
-                published=published, published_estimator="micro",
-            )
+        text = "Share of test rows whose generation has its input's class."
+        table = score_table(
+            desk.folder, desk.group, whole, name="coherence", title="Cross coherence",
+            caption=table_caption(desk, whole, text), published=published, published_estimator="micro",
         )  # fmt: skip
+        items.append(replace(table, number="Table 3"))
+    items += laplace(desk)
     if by_class := [row for row in rows if "class" in row.protocol]:
+        items += by_class_figure(desk, by_class)
         caption = table_caption(desk, by_class, "Cross coherence by the class of the input; means over seeds.")
         items.append(
             per_class_table(desk.folder, desk.group, by_class, title="Cross coherence by class", caption=caption)
@@ -62,7 +61,7 @@ def coherence(desk: Desk) -> Section | None:
     return section_of(desk, "coherence", "Coherence", items)
 
 
-def _coherence_caption(desk: Desk) -> tuple[str, ...]:
+def _caption(desk: Desk) -> tuple[str, ...]:
     stated = classifiers_text(desk)
     return (
         "Share of test rows whose generation, decoded from one posterior sample, is given the class of its input "

@@ -1,9 +1,11 @@
 """What sections made of scores share: a quantity against `f`, its table, and their captions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from mmbench.results.records import RunRecord
 from mmbench.results.report.captions import n_of, seeds_of, terms_of, unreliable, value_text
+from mmbench.results.report.commands import further_run
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.drawing.against_f import Panel, Published, Reference, against_f, by_scheme
@@ -13,7 +15,7 @@ from mmbench.results.report.summaries import Row
 from mmbench.results.report.tables.lines import direction, row_record
 from mmbench.results.report.tables.pivot import score_table
 
-__all__ = ["evaluate_command", "figures_against_f", "plain_table", "section_of", "table_caption"]
+__all__ = ["figures_against_f", "plain_table", "section_of", "table_caption"]
 
 
 Key = tuple[str, str]
@@ -47,7 +49,11 @@ def figures_against_f(
         for key in keys
     ]
     if all(row.condition.scheme == "complete" for row in rows):
-        desk.lacks(f"{title.lower()} below f = 1", "no run hides anything", _partial(desk))
+        desk.lacks(
+            f"{title.lower()} below f = 1",
+            "no run hides anything",
+            further_run(desk, "--scheme", "split", "--f", "0.5"),
+        )
     common = (*caption, seeds_of(rows, band="bands"), n_of(rows))
     alt, runs = f"{title} against f. {_finding(desk, rows)}", _behind(desk, rows)
     ylabel = title.split(" (")[0].lower()
@@ -56,12 +62,12 @@ def figures_against_f(
     items: list[FigureItem] = []
     if not (beside_published and len({row.condition.scheme for row in rows} - {"complete"}) < 2):
         items += desk.figure(
-            lambda: against_f(panels, desk.group.names, ylabel=ylabel), name,
+            partial(against_f, panels, desk.group.names, ylabel=ylabel), name,
             title=f"{title} against f", caption=common, alt=alt, runs=runs, data=data, number=number,
         )  # fmt: skip
     if beside_published:
         items += desk.figure(
-            lambda: by_scheme(panels, desk.group.names, ylabel=ylabel), f"{name}-published",
+            partial(by_scheme, panels, desk.group.names, ylabel=ylabel), f"{name}-published",
             title=f"{title} against f, beside the published numbers", caption=(*common, _PUBLISHED), alt=alt,
             runs=runs, data=data, number=number,
         )  # fmt: skip
@@ -102,13 +108,3 @@ def table_caption(desk: Desk, rows: Sequence[Row], text: str) -> tuple[str, ...]
     """What the rows are, and what they rest on."""
     sentences = (text, seeds_of(rows), n_of(rows), unreliable(rows), f"Terms: {terms_of(desk.group)}")
     return tuple(sentence for sentence in sentences if sentence)
-
-
-def evaluate_command(metric: str) -> str:
-    """How scores of a metric are added to a run."""
-    return f"mmbench evaluate RUN, with the metric {metric}"
-
-
-def _partial(desk: Desk) -> str:
-    model = desk.group.runs[0].spec["model"]
-    return f"mmbench run --model {model} --dataset {desk.group.dataset} --scheme split --f 0.5"

@@ -1,15 +1,18 @@
 """Generations: cross generations from fixed test inputs (Figures 3, 11 to 17) and samples from the prior."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from mmbench.results.records import ArrayRecord
+from mmbench.results.report.commands import evaluation
 from mmbench.results.report.contents import FigureItem, Section
 from mmbench.results.report.desk import Desk, Setting
 from mmbench.results.report.drawing.grids import COLUMNS, Block, grid, is_images
 from mmbench.results.report.files import safe
 from mmbench.results.report.sections.arrays import Held, arrays_of, lack_arrays, names_of, pair_of, seed_text
+from mmbench.results.report.sections.limits import few_of, left_out_text
 
 __all__ = ["generations"]
 
@@ -18,21 +21,23 @@ def generations(desk: Desk) -> Section | None:
     """Cross generations and samples from the prior for each setting shown."""
     items: list[FigureItem] = []
     for setting in desk.settings():
-        held = arrays_of(desk, setting, "samples")
-        found = [figure for name in names_of(held, "cross/") for figure in _cross(desk, setting, held, name)]
-        found += _joint(desk, setting, held)
+        everyone = arrays_of(desk, setting, "samples")
+        held = few_of(desk, everyone)
+        left = left_out_text(desk, list(held), everyone)
+        found = [figure for name in names_of(held, "cross/") for figure in _cross(desk, setting, held, name, left)]
+        found += _joint(desk, setting, held, left)
         if not found:
             desk.lacks(f"generations, {setting.text}", "its runs have no image arrays of the metric samples")
         items += found
     if not items:
-        desk.lacks("generations", "no run has image arrays of the metric samples", "mmbench evaluate RUN, with samples")
+        desk.lacks("generations", "no run has image arrays of the metric samples", evaluation(desk, "samples"))
         return None
     text = "Fixed test inputs, one run a model (the smallest seed), nothing chosen by hand."
     return Section(f"{desk.group.slug}-section-generations", "Generations", (text,), tuple(items))
 
 
-def _cross(desk: Desk, setting: Setting, held: Held, name: str) -> list[FigureItem]:
-    lack_arrays(desk, setting, held, name)
+def _cross(desk: Desk, setting: Setting, held: Held, name: str, left: str) -> list[FigureItem]:
+    lack_arrays(desk, setting, held, "samples", name)
     blocks: list[Block] = []
     given, target = "", ""
     for variant, (_, arrays) in held.items():
@@ -51,16 +56,17 @@ def _cross(desk: Desk, setting: Setting, held: Held, name: str) -> list[FigureIt
         f"First row: test inputs ({given}), the same for every model; below, in each row one generation of {target}, "
         "decoder means at samples of the posterior given the input above.",
         seed_text(held),
+        left,
     )
     return desk.figure(
-        lambda: grid(blocks), f"cross-{safe(given)}-{safe(target)}-{setting.slug}",
+        partial(grid, blocks), f"cross-{safe(given)}-{safe(target)}-{setting.slug}",
         title=f"{given} → {target}, {setting.text}", caption=caption, number=_number(setting),
         alt=f"Grid of up to {COLUMNS} {given} inputs and, below each, {target} images generated from it by "
         f"{', '.join(desk.group.names[v] for v in held)}.", runs=[run for run, _ in held.values()],
     )  # fmt: skip
 
 
-def _joint(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
+def _joint(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     blocks = []
     names = names_of(held, "joint/")
     for variant, (_, arrays) in held.items():
@@ -74,9 +80,10 @@ def _joint(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
         f"Samples without any input: each column is one latent sample decoded to {' and '.join(modalities)}. "
         "Models without a joint prior are sampled from the stand-in named.",
         seed_text(held),
+        left,
     )
     return desk.figure(
-        lambda: grid(blocks), f"joint-{setting.slug}", title=f"Joint samples, {setting.text}", caption=caption,
+        partial(grid, blocks), f"joint-{setting.slug}", title=f"Joint samples, {setting.text}", caption=caption,
         alt=f"Grid of joint samples of {' and '.join(modalities)} by {', '.join(desk.group.names[v] for v in held)}.",
         runs=[run for run, _ in held.values()],
     )  # fmt: skip

@@ -1,9 +1,11 @@
-"""Latent accuracy: the class read from each modality's encoding, against `f` (Figure 7)."""
+"""Latent accuracy: the class read from each modality's encoding, against `f` (Figure 7, Table 4)."""
 
+from dataclasses import replace
+
+from mmbench.results.report.commands import evaluation
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.sections.common import (
-    evaluate_command,
     figures_against_f,
     section_of,
     table_caption,
@@ -20,9 +22,9 @@ def latent_accuracy(desk: Desk) -> Section | None:
     rows = desk.rows("latent_accuracy")
     items: list[FigureItem | TableItem] = []
     if not rows:
-        desk.lacks("latent accuracy", "no run has the metric latent_accuracy", evaluate_command("latent_accuracy"))
+        desk.lacks("latent accuracy", "no run has the metric latent_accuracy", evaluation(desk, "latent_accuracy"))
     bounds = [row for row in rows if row.estimator.startswith("input")]
-    own = [row for row in rows if row not in bounds]
+    own = [row for row in rows if not row.estimator.startswith("input")]
     published = published_numbers(desk.group.dataset, "latent_accuracy")
     for estimator in sorted({row.estimator for row in own}):
         members = [row for row in own if row.estimator == estimator]
@@ -41,12 +43,11 @@ def latent_accuracy(desk: Desk) -> Section | None:
         )
     if own:
         text = "Accuracy of the class read from one modality's encoding."
-        items.append(
-            score_table(
-                desk.folder, desk.group, own, name="latent-accuracy", title="Latent accuracy",
-                caption=table_caption(desk, own, text), published=published, published_estimator="linear-sample",
-            )
+        table = score_table(
+            desk.folder, desk.group, own, name="latent-accuracy", title="Latent accuracy",
+            caption=table_caption(desk, own, text), published=published, published_estimator="linear-sample",
         )  # fmt: skip
+        items.append(replace(table, number="Table 4"))
     text = "Supervised accuracy on the inputs themselves, which no encoding of them can be expected to beat."
     items += bounds_table(desk, "latent_accuracy", ("input",), "supervised", "Supervised accuracy on the input", text)
     return section_of(desk, "latent", "Latent accuracy", items)

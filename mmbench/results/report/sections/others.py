@@ -14,8 +14,10 @@ KNOWN = (
     "cross_coherence",
     "joint_coherence",
     "classifier_accuracy",
+    "embeddings",
     "latent_accuracy",
     "log_likelihood",
+    "predictive_information",
     "relatedness",
 )
 

@@ -13,20 +13,13 @@ from mmbench.results.report.captions import DASH, n_of, seeds_of, terms_of, unre
 from mmbench.results.report.contents import Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.groups import Condition, condition_of
+from mmbench.results.report.headlines import HEADLINES, headline_rows
 from mmbench.results.report.summaries import Row
 from mmbench.results.report.tables.lines import line_name, write_csv
 
 __all__ = ["overview"]
 
-HEADLINES = {
-    "cross_coherence": ("coherence", "micro", 3),
-    "joint_coherence": ("joint coherence", "prior-samples", 3),
-    "latent_accuracy": ("latent accuracy", "linear-sample", 3),
-    "log_likelihood": ("log p", "", 1),
-    "truth_gap": ("gap to the truth", "iwae", 2),
-}
-"""Metric -> how its columns begin, what the estimator of its headline is called by, and digits."""
-
+FILTERS = ("model", "scheme", "f")
 Column = tuple[str, str, str]  # metric, given, target
 Columns = Mapping[Column, Mapping[Condition, Sequence[Row]]]
 
@@ -34,10 +27,9 @@ Columns = Mapping[Column, Mapping[Condition, Sequence[Row]]]
 def overview(desk: Desk) -> Section | None:
     """One table of the group: `tables/<group>-overview.csv` and `.md`; None where nothing was scored."""
     by_column: Mapping[Column, dict[Condition, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for metric, (_, estimator, _) in HEADLINES.items():
-        for row in desk.rows(metric):
-            if estimator in row.estimator and "class" not in row.protocol:
-                by_column[metric, row.given, row.target][row.condition].append(row)
+    for metric in HEADLINES:
+        for row in headline_rows(desk.rows(metric)):
+            by_column[metric, row.given, row.target][row.condition].append(row)
     if not by_column:
         return None
     by_column = {column: by_column[column] for column in sorted(by_column, key=_order)}
@@ -48,7 +40,7 @@ def overview(desk: Desk) -> Section | None:
         (
             line_name(desk.group, condition),
             f"{condition.f:g}",
-            *(_cell(rows.get(condition, ()), HEADLINES[column[0]][2]) for column, rows in by_column.items()),
+            *(_cell(rows.get(condition, ()), HEADLINES[column[0]].digits) for column, rows in by_column.items()),
             f"{speeds[condition]:,.0f}" if condition in speeds else DASH,
         )
         for condition in conditions
@@ -59,7 +51,10 @@ def overview(desk: Desk) -> Section | None:
     caption = _caption(desk, rows, by_column)
     plain = [(_plain_name(desk, condition), *line[1:]) for condition, line in zip(conditions, body, strict=True)]
     _write_markdown(desk.folder / "tables" / f"{name}.md", head, plain, caption)
-    table = TableItem(f"{desk.group.slug}-table-overview", "Overview", head, tuple(body), caption, path)
+    table = TableItem(
+        f"{desk.group.slug}-table-overview", "Overview", head, tuple(body), caption, path, filters=FILTERS,
+        facets=tuple((desk.group.names[c.variant], c.scheme, f"{c.f:g}") for c in conditions),
+    )  # fmt: skip
     return Section(f"{desk.group.slug}-section-overview", "Overview", items=(table,))
 
 
@@ -71,7 +66,7 @@ def _order(column: Column) -> tuple[object, ...]:
 
 def _heading(column: Column) -> str:
     metric, given, target = column
-    words = HEADLINES[metric][0]
+    words = HEADLINES[metric].words
     if metric in ("log_likelihood", "truth_gap"):
         inner = f"{target} | {given}" if given else target
         return f"{words}({inner})" if metric == "log_likelihood" else f"{words}, p({inner})"
@@ -124,7 +119,7 @@ def _plain_name(desk: Desk, condition: Condition) -> str:
 def _caption(desk: Desk, rows: Sequence[Row], columns: Iterable[Column]) -> tuple[str, ...]:
     metrics = {metric for metric, _, _ in columns}
     estimators = [
-        f"{HEADLINES[metric][0]}: {', '.join(sorted({r.estimator for r in rows if r.metric == metric and r.n}))}"
+        f"{HEADLINES[metric].words}: {', '.join(sorted({r.estimator for r in rows if r.metric == metric and r.n}))}"
         for metric in HEADLINES
         if metric in metrics
     ]

@@ -6,15 +6,15 @@ from functools import partial
 import numpy as np
 
 from mmbench.results.records import ArrayRecord
+from mmbench.results.report.commands import evaluation
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk, Setting
 from mmbench.results.report.drawing.relatedness import Histogram, Matrix, distance_matrices, histograms
 from mmbench.results.report.files import safe
 from mmbench.results.report.groups import Condition, Variant
 from mmbench.results.report.sections.arrays import Held, arrays_of, lack_arrays, names_of, pair_of, seed_text
-from mmbench.results.report.sections.common import (
-    plain_table,
-)
+from mmbench.results.report.sections.common import plain_table
+from mmbench.results.report.sections.limits import few_of, left_out_text
 
 __all__ = ["relatedness"]
 
@@ -22,15 +22,17 @@ __all__ = ["relatedness"]
 def relatedness(desk: Desk) -> Section | None:
     """Histograms and class distances for each setting shown, and the table over all seeds."""
     items: list[FigureItem | TableItem] = []
-    for setting in desk.settings():
-        held = arrays_of(desk, setting, "relatedness")
-        found = [*_histograms(desk, setting, held), *_matrices(desk, setting, held)]
+    for setting in desk.settings() if desk.figures else ():
+        everyone = arrays_of(desk, setting, "relatedness")
+        held = few_of(desk, everyone)
+        left = left_out_text(desk, list(held), everyone)
+        found = [*_histograms(desk, setting, held, left), *_matrices(desk, setting, held, left)]
         if not found:
             desk.lacks(f"relatedness, {setting.text}", "its runs have no arrays of the metric relatedness")
         items += found
     items += _table(desk)
     if not items:
-        desk.lacks("relatedness", "no run has the metric relatedness", "mmbench evaluate RUN, with relatedness")
+        desk.lacks("relatedness", "no run has the metric relatedness", evaluation(desk, "relatedness"))
         return None
     text = "Distances between encodings, one run a model (the smallest seed); the table holds every seed."
     return Section(f"{desk.group.slug}-section-relatedness", "Relatedness", (text,), tuple(items))
@@ -44,11 +46,11 @@ def _table(desk: Desk) -> list[TableItem]:
     )  # fmt: skip
 
 
-def _histograms(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
+def _histograms(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     rows: dict[str, list[Histogram]] = {}
     told = []
     for name in names_of(held, "histogram/"):
-        lack_arrays(desk, setting, held, name)
+        lack_arrays(desk, setting, held, "relatedness", name)
         for variant, (_, arrays) in held.items():
             if name in arrays and (drawn := _histogram(desk, setting, variant, arrays[name])):
                 pair = " and ".join(pair_of(arrays[name]))
@@ -61,9 +63,10 @@ def _histograms(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
         "pairs of different concepts, each normalised by itself. The less they overlap, the more of the concept the "
         "encodings share. AUROC of the negative distance: 0.5 is chance.",
         seed_text(held),
+        left,
     )
     return desk.figure(
-        lambda: histograms(rows), f"w2-{setting.slug}", number="Figure 8",
+        partial(histograms, rows), f"w2-{setting.slug}", number="Figure 8",
         title=f"W2 between encodings, {setting.text}", caption=caption,
         alt=f"Histograms of W2 for same and different concepts. {'; '.join(told)}.",
         runs=[run for run, _ in held.values()], data=_bins(rows),
@@ -96,10 +99,10 @@ def _with_auroc(desk: Desk, setting: Setting, variant: Variant, pair: tuple[str,
     return desk.group.names[variant]
 
 
-def _matrices(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
+def _matrices(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     items = []
     for name in names_of(held, "class_distance/"):
-        lack_arrays(desk, setting, held, name)
+        lack_arrays(desk, setting, held, "relatedness", name)
         pair = name.removeprefix("class_distance/")
         members = [
             (arrays[name], _matrix(desk.group.names[variant], arrays, pair))
@@ -117,6 +120,7 @@ def _matrices(desk: Desk, setting: Setting, held: Held) -> list[FigureItem]:
             + (f" Rows per class: {_range(rows)}." if rows is not None else ""),
             f"Below, the dendrogram of the symmetrised distances (linkage {method})." if method else "",
             seed_text(held),
+            left,
         )
         matrices = [m for _, m in members]
         items += desk.figure(

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mmbench.config import canonical_json
-from mmbench.results.frame import scores_frame, to_csv
+from mmbench.results.frame import score_rows
 from mmbench.results.records import RunRecord
 from mmbench.results.report.captions import DASH, data_of
 from mmbench.results.report.contents import Missing, TableItem
@@ -18,6 +18,7 @@ from mmbench.results.report.tables.lines import write_csv
 
 __all__ = ["holdings", "missing_of_runs", "provenance", "runs_table", "settings_table"]
 
+MANY = 10  # seeds that are not listed one by one
 UNWELL = ("failed", "diverged", "interrupted", "refused")
 
 
@@ -26,6 +27,8 @@ def holdings(runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
 
     def distinct(key: str) -> str:
         values = sorted({run.spec[key] for run in runs})
+        if key == "seed" and len(values) > MANY:
+            return f"{len(values)}, from {values[0]} to {values[-1]}"
         return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) or "none"
 
     statuses = Counter(run.status for run in runs)
@@ -52,7 +55,8 @@ def missing_of_runs(group: Group) -> list[Missing]:
         Missing(
             f"{group.title}: run {run.id} ({run.status})",
             run.error or "no reason was recorded",
-            f"mmbench run --spec {spec_path(run)}" if run.status != "refused" else "",
+            _again(run),
+            "Runs that ended badly",
         )
         for run in group.runs
         if run.status in UNWELL
@@ -66,30 +70,38 @@ def missing_of_runs(group: Group) -> list[Missing]:
     for (metric, given, target, model, note), count in sorted(skipped.items()):
         way = " → ".join(part for part in (given, target) if part)
         what = f"{group.title}: {metric}{f' {way}' if way else ''} of {model} ({count} run{'s' if count > 1 else ''})"
-        found.append(Missing(what, f"skipped: {note}"))
+        found.append(Missing(what, f"skipped: {note}", kind="Metrics skipped"))
     found += [
         Missing(
             f"{group.title}: run {run.id}",
             "a later record, or a newer version of the model or the engine, takes its place",
+            kind="Older records left out",
         )
         for run in group.left_out
     ]
     return found
 
 
+def _again(run: RunRecord) -> str:
+    """What carries the run out again: an interrupted one goes on, the others must be asked to; refused ones cannot."""
+    retry = "" if run.status == "interrupted" else " --retry"
+    return f"mmbench run --spec {spec_path(run)}{retry}" if run.status != "refused" else ""
+
+
 def runs_table(folder: Path, groups: Sequence[Group]) -> TableItem:
     """Every run with its settings, timings and spec; all scores go to `tables/scores.csv`."""
     pairs = [(group, run) for group in groups for run in (*group.runs, *group.left_out)]
     path = write_csv(folder, "runs", [_run_record(group, run) for group, run in pairs])
-    scores = to_csv(scores_frame(run for _, run in pairs))
-    (folder / "tables" / "scores.csv").write_text(scores, encoding="utf-8", newline="")
+    write_csv(folder, "scores", score_rows(run for _, run in pairs))
     head = ("run", "model", "preset", "dataset", "scheme", "f", "seed", "status", "parameters")
     timed = ("steps", "training", "pairs/s", "evaluation", "peak memory", "device", "own settings")
     caption = (
         "Every run with the settings of its model; shared settings stand with each group. The link is the run's whole "
-        "spec, which `mmbench run --spec` takes. All scores: tables/scores.csv.",
+        "spec, which mmbench run --spec takes. All scores: tables/scores.csv.",
     )
-    return TableItem("table-runs", "Runs", (*head, *timed), tuple(_run_cells(run) for _, run in pairs), caption, path)
+    body = tuple(_run_cells(run) for _, run in pairs)
+    filters = ("model", "preset", "dataset", "scheme", "f", "status")
+    return TableItem("table-runs", "Runs", (*head, *timed), body, caption, path, filters=filters)
 
 
 def _run_cells(run: RunRecord) -> tuple[Any, ...]:

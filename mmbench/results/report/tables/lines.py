@@ -8,25 +8,40 @@ from typing import Any
 from markupsafe import Markup
 
 from mmbench.config import canonical_json
-from mmbench.results.report.captions import DASH, protocol_text
+from mmbench.results.report.captions import DASH, others_text, protocol_text
 from mmbench.results.report.contents import TableItem
 from mmbench.results.report.drawing.against_f import Published
 from mmbench.results.report.drawing.style import subscript
+from mmbench.results.report.files import safe
 from mmbench.results.report.groups import Condition, Group
 from mmbench.results.report.summaries import Row
 
 __all__ = ["direction", "estimator", "line_name", "per_class_table", "row_record", "subscripted", "write_csv"]
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def write_csv(folder: Path, name: str, records: Sequence[Mapping[str, Any]], *, below: str = "tables") -> str:
-    """Write `<below>/<name>.csv` in `folder` and return that path; the first record names the columns."""
+    """Write `<below>/<name>.csv` in `folder` and return that path; the first record names the columns.
+
+    Absent numbers are empty, the others read back exactly. A text that a spreadsheet would take for a formula, which a
+    name in a stranger's store may be, has an apostrophe before it.
+    """
     (folder / below).mkdir(exist_ok=True)
-    path = f"{below}/{name}.csv"
+    path = f"{below}/{safe(name)}.csv"
+    columns = list(records[0]) if records else []
     with (folder / path).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_written(record[name]) for name in columns] for record in records)
     return path
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return "'" + value if value.startswith(FORMULA) else value
+    return "" if value != value else value
 
 
 def line_name(group: Group, condition: Condition) -> Markup:
@@ -101,6 +116,9 @@ def row_record(group: Group, row: Row, published: Published | None) -> dict[str,
         "high": row.interval[1],
         "n": row.n,
         "of": row.of,
+        "others": others_text([row]),
+        "rows_low": row.over_rows[0],
+        "rows_high": row.over_rows[1],
         "stderr": row.stderr,
         "rows": row.rows,
         "ess": row.ess,

@@ -1,10 +1,11 @@
 """Tables in the shape of the paper's Tables 3 and 4: a line for each model and scheme, a column for each `f`.
 
 The complete run is the same under every scheme, so it stands in each line of its model, as in the paper; the CSV has it
-once. Published numbers follow as lines of their own. Every cell says how many of how many seeds are behind it.
+once. Published numbers follow as lines of their own. Every cell says how many of how many seeds are behind it; bold
+face stands only where a test is behind it (`contests`). Intervals stand in the long table of the group.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from mmbench.config import canonical_json
 from mmbench.results.report.captions import DASH, protocol_text, value_text
 from mmbench.results.report.contents import TableItem
+from mmbench.results.report.contests import BOLD, RowKey, contests_of, row_key, winners
 from mmbench.results.report.drawing.against_f import Published
 from mmbench.results.report.groups import Condition, Group, Variant
 from mmbench.results.report.summaries import Row
@@ -21,6 +23,7 @@ from mmbench.results.report.tables.lines import direction, estimator, line_name,
 
 __all__ = ["score_table"]
 
+FILTERS = ("given → target", "estimator", "model", "scheme")
 Numbers = Mapping[tuple[str, str], Sequence[Published]]
 
 
@@ -53,17 +56,24 @@ def score_table(
     shared = _shared_protocols(rows)
     fs = sorted({row.condition.f for row in rows}, reverse=True)
     lines = _lines(rows)
+    bold = winners(contests_of(group, rows))
     body: list[tuple[Any, ...]] = []
+    facets: list[tuple[str, ...]] = []
     for line, cells in lines.items():
-        body.append((*_about(group, line, cells, shared), *(_cell(cells.get(f), digits) for f in fs)))
+        about = _about(group, line, cells, shared)
+        own = [(*about, *(_cell(cells.get(f), digits, bold) for f in fs))]
         if line.estimator == published_estimator and _last_of_model(line, lines):
-            body += _published_lines(numbers.get((line.given, line.target), ()), line, fs, digits)
+            own += _published_lines(numbers.get((line.given, line.target), ()), line, fs, digits)
+        body += own
+        facets += [(about[0], str(row[1]), group.names[line.variant], line.scheme) for row in own]
     records = [row_record(group, row, _beside(row, numbers, published_estimator)) for row in rows]
     path = write_csv(folder, f"{group.slug}-{name}", records)
-    stated = (_rows_text(rows), _protocols_text(shared))
+    stated = (_rows_text(rows), BOLD if bold else "", _protocols_text(shared))
     head = ("given → target", "estimator", "model", *(f"f = {f:g}" for f in fs))
     sentences = (*caption, *(text for text in stated if text))
-    return TableItem(f"{group.slug}-table-{name}", title, head, tuple(body), sentences, path)
+    return TableItem(
+        f"{group.slug}-table-{name}", title, head, tuple(body), sentences, path, filters=FILTERS, facets=tuple(facets)
+    )
 
 
 def _lines(rows: Sequence[Row]) -> dict[Line, dict[float, Row]]:
@@ -108,10 +118,11 @@ def _about(
     )
 
 
-def _cell(row: Row | None, digits: int) -> Markup:
+def _cell(row: Row | None, digits: int, bold: Container[RowKey]) -> Markup:
     if row is None:
         return Markup("")
-    return Markup("{} <small>{} of {}</small>").format(value_text(row, digits), row.n, row.of)
+    form = "<strong>{}</strong>" if row_key(row) in bold else "{}"
+    return Markup(form + " <small>{} of {}</small>").format(value_text(row, digits), row.n, row.of)
 
 
 def _last_of_model(line: Line, lines: Iterable[Line]) -> bool:

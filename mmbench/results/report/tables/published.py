@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from mmbench.results.published import published_scores
+from mmbench.results.published import published_rows
 from mmbench.results.report.drawing.against_f import Published
 
 __all__ = ["published_numbers"]
@@ -11,14 +11,9 @@ __all__ = ["published_numbers"]
 
 def published_numbers(dataset: str, metric: str) -> dict[tuple[str, str], list[Published]]:
     """(given, target) -> the published means and standard deviations; empty where no paper has any."""
-    table = published_scores()
     found: dict[tuple[str, str], list[Published]] = defaultdict(list)
-    for row in table[(table["dataset"] == dataset) & (table["metric"] == metric)].to_dict("records"):
-        sd = float(row["sd"])
-        number = Published(row["model"], row["scheme"], float(row["f"]), float(row["mean"]), _known(sd))
-        found[row["given"], row["target"]].append(number)
+    for row in published_rows():
+        if (row.dataset, row.metric) == (dataset, metric):
+            number = Published(row.model, row.scheme, row.f, row.mean, None if math.isnan(row.sd) else row.sd)
+            found[row.given, row.target].append(number)
     return dict(found)
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,0 +1,44 @@
+"""The headline scores: of each metric the one estimator that overviews, comparisons and ranks are made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mmbench.results.report.summaries import Row
+
+__all__ = ["HEADLINES", "Headline", "headline_rows"]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What stands for a metric.
+
+    Attributes:
+        words: how it is called in a heading.
+        estimator: what the estimator's name contains; empty where all stand.
+        digits: that are shown.
+        higher: whether more is better.
+    """
+
+    words: str
+    estimator: str
+    digits: int
+    higher: bool = True
+
+
+HEADLINES = {
+    "cross_coherence": Headline("coherence", "micro", 3),
+    "joint_coherence": Headline("joint coherence", "prior-samples", 3),
+    "latent_accuracy": Headline("latent accuracy", "linear-sample", 3),
+    "log_likelihood": Headline("log p", "", 1),
+    "truth_gap": Headline("gap to the truth", "iwae", 2, higher=False),
+}
+"""Metric -> its headline, in the order of a table's columns."""
+
+
+def headline_rows(rows: Iterable[Row]) -> list[Row]:
+    """The rows that stand for their metric; those by class do not."""
+    return [
+        row
+        for row in rows
+        if row.metric in HEADLINES and HEADLINES[row.metric].estimator in row.estimator and "class" not in row.protocol
+    ]
