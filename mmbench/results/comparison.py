@@ -164,9 +164,7 @@ def _p_of(mean: float, sd: float, n: int) -> float:
     """Two-sided p of Student's t-test that the mean of n differences is zero."""
     from scipy import special
 
-    return 2 * float(
-        special.stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n)))
-    )
+    return 2 * float(special.stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
 
 
 def _judged(pair: Comparison, adjusted: float, level: float) -> Comparison:

@@ -159,7 +159,7 @@ def _group(runs: list[RunRecord], parts: Sequence[list[RunRecord]]) -> Group:
         digest=_digest(runs[0]),
         runs=current,
         left_out=older,
-        names=_names({condition_of(run).variant for run in runs}, _titles(runs)),
+        names=_names(runs, _titles(runs)),
         main=_main(current),
     )
 
@@ -204,28 +204,51 @@ def _titles(runs: Iterable[RunRecord]) -> dict[str, str]:
     return {run.spec["model"]: str(run.facts.get("title") or run.spec["model"].upper()) for run in ordered}
 
 
-def _names(variants: set[Variant], titles: Mapping[str, str]) -> dict[Variant, str]:
-    presets = {variant.preset for variant in variants}
+def _names(runs: Sequence[RunRecord], titles: Mapping[str, str]) -> dict[Variant, str]:
+    """Model by model, in each the variant that stands for it first, then the others by their settings' values."""
+    counted = Counter(condition_of(run).variant for run in runs)
+    several = len({variant.preset for variant in counted}) > 1
     by_model: dict[str, list[Variant]] = defaultdict(list)
-    for variant in sorted(variants):
+    for variant in sorted(counted, key=lambda v: (v.model, v.preset, v.paired_only, -counted[v], _values(v))):
         by_model[variant.model].append(variant)
-    several = len(presets) > 1
-    return {v: _name(v, siblings, titles[v.model], several) for siblings in by_model.values() for v in siblings}
+    return {
+        variant: _name(variant, siblings, titles[variant.model], several, _plain(siblings, counted))
+        for siblings in by_model.values()
+        for variant in siblings
+    }
 
 
-def _name(variant: Variant, siblings: Sequence[Variant], title: str, several: bool) -> str:
-    """The model's title with what sets the variant apart; the preset, where several meet and it is not `common`."""
+def _values(variant: Variant) -> list[tuple[str, float, str]]:
+    """Settings in an order in which 5 comes before 100."""
+    found = sorted(flat(json.loads(variant.settings)).items())
+    return [(name, float(v) if isinstance(v, int | float) else 0.0, str(v)) for name, v in found]
+
+
+def _plain(siblings: Sequence[Variant], counted: Mapping[Variant, int]) -> str:
+    """The settings of a model that go without saying: those of most of its runs; empty where none has so many."""
+    runs: Counter[str] = Counter()
+    for variant in siblings:
+        runs[variant.settings] += counted[variant]
+    (settings, count), *others = runs.most_common(2)
+    return settings if count > 2 * sum(found for _, found in others) else ""
+
+
+def _name(variant: Variant, siblings: Sequence[Variant], title: str, several: bool, usual: str) -> str:
+    """The model's title with what sets the variant apart; the preset, where several meet and it is not `common`.
+
+    Settings are those that differ from the usual ones, or, where there are none, from any sibling's.
+    """
     notes = ["paired rows only"] if variant.paired_only else []
     rivals = [v for v in siblings if v.paired_only == variant.paired_only]
     if len({v.preset for v in siblings}) > 1 or (several and variant.preset != "common"):
         notes.insert(0, variant.preset)
-    if len(rivals) > len({v.preset for v in rivals}):
-        notes += _own_settings(variant, rivals)
+    if usual or len(rivals) > len({v.preset for v in rivals}):
+        notes += _own_settings(variant, [usual] if usual else [v.settings for v in rivals])
     return title + (f" ({', '.join(notes)})" if notes else "")
 
 
-def _own_settings(variant: Variant, siblings: Sequence[Variant]) -> list[str]:
-    settings = {v: flat(json.loads(v.settings)) for v in siblings}
-    keys = sorted({key for values in settings.values() for key in values})
-    differing = [k for k in keys if len({canonical_json(s.get(k)) for s in settings.values()}) > 1]
-    return [f"{key} {settings[variant].get(key)}" for key in differing]
+def _own_settings(variant: Variant, others: Iterable[str]) -> list[str]:
+    own, settings = flat(json.loads(variant.settings)), [flat(json.loads(other)) for other in others]
+    keys = sorted({key for values in (own, *settings) for key in values})
+    differing = [k for k in keys if len({canonical_json(s.get(k)) for s in (own, *settings)}) > 1]
+    return [f"{key} {own.get(key)}" for key in differing]

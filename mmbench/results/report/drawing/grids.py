@@ -11,8 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmbench.results.report.drawing.canvas import new_figure
-from mmbench.results.report.drawing.style import plain
+from mmbench.results.report.drawing.canvas import new_figure, titled
 
 __all__ = ["Block", "grid", "is_images", "mosaic"]
 
@@ -80,7 +79,7 @@ def _shown(count: int) -> np.ndarray:
 def _show(ax: Axes, block: Block, picture: np.ndarray) -> None:
     ax.imshow(picture)
     ax.set_anchor("NW")
-    ax.set_title(plain(block.title), fontsize=9, pad=4)
+    titled(ax, block.title, WIDTH)
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

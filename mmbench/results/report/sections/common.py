@@ -1,5 +1,6 @@
 """What sections made of scores share: a quantity against `f`, its table, and their captions."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -38,6 +39,7 @@ def figures_against_f(
     number: str = "",
 ) -> list[FigureItem]:
     """One panel a direction or modality; beside published numbers, one line of panels a scheme too."""
+    every, rows = rows, _of_main(desk, rows)
     keys = sorted({(row.given, row.target) for row in rows})
     panels = [
         Panel(
@@ -54,7 +56,7 @@ def figures_against_f(
             "no run hides anything",
             further_run(desk, "--scheme", "split", "--f", "0.5"),
         )
-    common = (*caption, seeds_of(rows, band="bands"), n_of(rows))
+    common = (*caption, seeds_of(rows, band="bands"), n_of(rows), _left_out(desk, rows, every))
     alt, runs = f"{title} against f. {_finding(desk, rows)}", _behind(desk, rows)
     ylabel = title.split(" (")[0].lower()
     beside_published = any(panel.published for panel in panels)
@@ -72,6 +74,27 @@ def figures_against_f(
             runs=runs, data=data, number=number,
         )  # fmt: skip
     return items
+
+
+def _of_main(desk: Desk, rows: Sequence[Row]) -> list[Row]:
+    """Of each model the settings of most runs, and others that are no study: that have half as many conditions."""
+    conditions = Counter(condition.variant for condition in {row.condition for row in rows if row.n})
+    most: Counter[str] = Counter()
+    for variant, count in conditions.items():
+        most[variant.model] = max(most[variant.model], count)
+    main = desk.group.main
+    return [
+        row
+        for row in rows
+        if ((variant := row.condition.variant) in main and not variant.paired_only)
+        or 2 * conditions[variant] >= most[variant.model]
+    ]
+
+
+def _left_out(desk: Desk, shown: Sequence[Row], every: Sequence[Row]) -> str:
+    drawn, all_ = ({row.condition.variant for row in rows} for rows in (shown, every))
+    others = [name for variant, name in desk.group.names.items() if variant in all_ - drawn]
+    return f"In figures of their own, or in the table alone: {', '.join(others)}." if others else ""
 
 
 _PUBLISHED = (
