@@ -54,7 +54,7 @@ COLUMNS = {
 `data` the status and digest of the dataset's content (`unverified 3f2a`), empty where a run ended before it was read.
 """
 
-_ORDER = ["dataset", "model", "preset", "scheme", "paired_only", "f", "settings", "data", "seed", "run", *SCORE_COLUMNS]
+_RUN_ORDER = ("dataset", "model", "preset", "scheme", "paired_only", "f", "settings", "data", "seed", "run")
 
 
 def scores_frame(source: Store | Iterable[RunRecord]) -> "pd.DataFrame":
@@ -71,14 +71,18 @@ def scores_frame(source: Store | Iterable[RunRecord]) -> "pd.DataFrame":
     return pd.DataFrame(score_rows(source), columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def score_rows(source: Store | Iterable[RunRecord]) -> list[dict[str, Any]]:
-    """The rows of `scores_frame` as plain values, in its order; needs no pandas."""
+def score_rows(source: Store | Iterable[RunRecord]) -> Iterator[dict[str, Any]]:
+    """The rows of `scores_frame` as plain values, in its order, one after the other; needs no pandas."""
     records = source.runs() if isinstance(source, Store) else source
-    return sorted((row for record in records for row in _rows(record)), key=_place)
+    abouts = [
+        ({"run": record.id, **_about(record.spec), "data": _data(record.provenance)}, record) for record in records
+    ]
+    for about, record in sorted(abouts, key=lambda pair: _place(pair[0], _RUN_ORDER)):
+        yield from sorted(_rows(about, record), key=lambda row: _place(row, SCORE_COLUMNS))
 
 
-def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple((math.inf if row[name] != row[name] else row[name]) for name in _ORDER)
+def _place(row: Mapping[str, Any], order: Iterable[str]) -> tuple[Any, ...]:
+    return tuple([math.inf if row[name] != row[name] else row[name] for name in order])
 
 
 def to_csv(frame: "pd.DataFrame") -> str:
@@ -95,17 +99,12 @@ def to_json(frame: "pd.DataFrame") -> str:
     return f"[\n{lines}\n]\n" if records else "[]\n"
 
 
-def _rows(record: RunRecord) -> Iterator[dict[str, Any]]:
-    about = {"run": record.id, **_about(record.spec), "data": _data(record.provenance)}
+def _rows(about: Mapping[str, Any], record: RunRecord) -> Iterator[dict[str, Any]]:
     if record.status != "done" or not record.scores:
         nothing = Score(metric="", version=0, given="", target="", value=None)
-        yield _in_order({**about, **_measured(nothing), "status": record.status, "note": record.error})
+        yield {**about, **_measured(nothing), "status": record.status, "note": record.error}
     for score in record.scores:
-        yield _in_order({**about, **_measured(score)})
-
-
-def _in_order(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in COLUMNS}
+        yield {**about, **_measured(score)}
 
 
 def _about(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mmbench.results.report.captions import terms_of
 from mmbench.results.report.contents import FigureItem, Missing
 from mmbench.results.report.drawing.canvas import save
 from mmbench.results.report.files import safe, spec_path
-from mmbench.results.report.groups import Group, Variant, condition_of
+from mmbench.results.report.groups import Condition, Group, Variant, condition_of, of_seeds
 from mmbench.results.report.source import Source
 from mmbench.results.report.studio import Studio
 from mmbench.results.report.summaries import Row, rows_of
@@ -59,8 +60,13 @@ class Desk:
     def rows(self, metric: str) -> list[Row]:
         """The group's rows of a metric, counted once."""
         if metric not in self._rows:
-            self._rows[metric] = rows_of(self.group.runs, metric)
+            self._rows[metric] = rows_of(self.group.runs, metric, self.seeds)
         return self._rows[metric]
+
+    @cached_property
+    def seeds(self) -> dict[Condition, list[RunRecord]]:
+        """The group's runs by condition."""
+        return of_seeds(self.group.runs)
 
     def lacks(self, what: str, why: str, how: str = "") -> None:
         """Note something that cannot be shown."""

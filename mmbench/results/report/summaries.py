@@ -71,11 +71,17 @@ Key = tuple[str, int, str, str, str, str]
 Seeded = tuple[int, Score]
 
 
-def rows_of(runs: Sequence[RunRecord], metric: str) -> list[Row]:
-    """Rows of `metric`; a condition without any has rows with `n` = 0 for what others have."""
+def rows_of(
+    runs: Sequence[RunRecord], metric: str, seeds: Mapping[Condition, Sequence[RunRecord]] | None = None
+) -> list[Row]:
+    """Rows of `metric`; a condition without any has rows with `n` = 0 for what others have.
+
+    Args:
+        seeds: `of_seeds(runs)`, where the caller has it.
+    """
     newest = max((s.version for run in runs for s in _usable(run, metric)), default=0)
     found = []
-    seeds = of_seeds(runs)
+    seeds = of_seeds(runs) if seeds is None else seeds
     quantities: set[Key] = set()
     held: dict[Condition, dict[Key, list[Seeded]]] = {}
     for condition, members in sorted(seeds.items(), key=lambda item: _order(item[0])):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.cluster.hierarchy import dendrogram
 
 from mmbench.results.report.drawing.canvas import legend, new_figure, titled
 from mmbench.results.report.drawing.style import DIFFERENT, SAME, plain
@@ -113,6 +112,8 @@ def _dendrogram(ax: Axes, matrix: Matrix, top: float) -> None:
     if matrix.linkage is None:
         ax.set_axis_off()
         return
+    from scipy.cluster.hierarchy import dendrogram  # a fifth of a second, for which tables need not wait
+
     tree = dendrogram(matrix.linkage, no_plot=True)
     for xs, ys in zip(tree["icoord"], tree["dcoord"], strict=True):
         ax.plot(xs, ys, color="#3c4148", linewidth=1.2)

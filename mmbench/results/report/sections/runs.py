@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mmbench.config import canonical_json
-from mmbench.results.frame import score_rows
+from mmbench.results.frame import COLUMNS, score_rows
 from mmbench.results.records import RunRecord
 from mmbench.results.report.captions import DASH, data_of
 from mmbench.results.report.contents import Missing, TableItem
@@ -92,7 +92,7 @@ def runs_table(folder: Path, groups: Sequence[Group]) -> TableItem:
     """Every run with its settings, timings and spec; all scores go to `tables/scores.csv`."""
     pairs = [(group, run) for group in groups for run in (*group.runs, *group.left_out)]
     path = write_csv(folder, "runs", [_run_record(group, run) for group, run in pairs])
-    write_csv(folder, "scores", score_rows(run for _, run in pairs))
+    write_csv(folder, "scores", score_rows(run for _, run in pairs), columns=tuple(COLUMNS))
     head = ("run", "model", "preset", "dataset", "scheme", "f", "seed", "status", "parameters")
     timed = ("steps", "training", "pairs/s", "evaluation", "peak memory", "device", "own settings")
     caption = (

@@ -10,7 +10,7 @@ from mmbench.results.records import RunRecord
 from mmbench.results.report.captions import DASH, figures_text, terms_of
 from mmbench.results.report.contents import Section, TableItem
 from mmbench.results.report.desk import Desk
-from mmbench.results.report.groups import Condition, Variant, flat, of_seeds
+from mmbench.results.report.groups import Condition, Variant, flat
 from mmbench.results.report.tables.lines import subscripted, write_csv
 from mmbench.results.verdicts import Summary, Verdict, Word, verdict
 
@@ -25,8 +25,7 @@ def verdicts(desk: Desk) -> Section | None:
     printed = [row for row in published_rows() if row.dataset == desk.group.dataset]
     if not printed:
         return None
-    seeds = of_seeds(desk.group.runs)
-    found = [verdict(row, _beside(row, seeds, desk.group.main)) for row in printed]
+    found = [verdict(row, _beside(row, desk.seeds, desk.group.main)) for row in printed]
     counted = Counter(one.verdict for one in found)
     text = (
         f"{figures_text(len(found), 'number')} printed about {desk.group.dataset} in the MEME paper (Joy et al., ICLR "

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,43 @@ from mmbench.results.report.summaries import Row
 __all__ = ["direction", "estimator", "line_name", "per_class_table", "row_record", "subscripted", "write_csv"]
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = frozenset("=+-@\t\r")
 
 
-def write_csv(folder: Path, name: str, records: Sequence[Mapping[str, Any]], *, below: str = "tables") -> str:
-    """Write `<below>/<name>.csv` in `folder` and return that path; the first record names the columns.
+def write_csv(
+    folder: Path,
+    name: str,
+    records: Iterable[Mapping[str, Any]],
+    *,
+    below: str = "tables",
+    columns: Sequence[str] = (),
+) -> str:
+    """Write `<below>/<name>.csv` in `folder` and return that path; the first record names the columns, or `columns` do.
 
     Absent numbers are empty, the others read back exactly. A text that a spreadsheet would take for a formula, which a
     name in a stranger's store may be, has an apostrophe before it.
     """
     (folder / below).mkdir(exist_ok=True)
     path = f"{below}/{safe(name)}.csv"
-    columns = list(records[0]) if records else []
+    rest = iter(records)
+    first = list(islice(rest, 1))
+    names = list(columns) or [name for record in first for name in record]
     with (folder / path).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_written(record[name]) for name in columns] for record in records)
+        writer.writerow(names)
+        writer.writerows(_written([record[name] for name in names]) for record in chain(first, rest))
     return path
 
 
-def _written(value: Any) -> Any:
-    if isinstance(value, str):
-        return "'" + value if value.startswith(FORMULA) else value
-    return "" if value != value else value
+def _written(values: list[Any]) -> list[Any]:
+    """Cells as they are written; a million of them, so that one look at each has to do."""
+    for place, value in enumerate(values):
+        if isinstance(value, str):
+            if value[:1] in FORMULA:
+                values[place] = "'" + value
+        elif value != value:
+            values[place] = ""
+    return values
 
 
 def line_name(group: Group, condition: Condition) -> Markup:
