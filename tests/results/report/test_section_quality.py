@@ -161,7 +161,9 @@ def test_table_6_has_the_value_on_real_images_beside_it(make: Make, tmp_path: Pa
 def test_without_the_metric_the_page_says_what_brings_it(make: Make, tmp_path: Path) -> None:
     desk = desk_of([make()], tmp_path)
     assert information(desk) is None
-    assert [m.how for m in desk.missing] == ["mmbench evaluate meme-digits-complete-1-s0-7d29 --metrics predictive_information"]
+    assert [m.how for m in desk.missing] == [
+        "mmbench evaluate meme-digits-complete-1-s0-7d29 --metrics predictive_information"
+    ]
 
 
 def test_a_figure_shows_every_model_before_any_models_second_variant(make: Make, tmp_path: Path) -> None:
