@@ -1,10 +1,13 @@
 """Frozen records to and from the rows of the schema; everything is checked before a database is touched."""
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast, get_args
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Text
+from sqlalchemy import cast as in_sql
 
 from mmbench.config import content_hash
 from mmbench.errors import InvalidSetting
@@ -12,9 +15,36 @@ from mmbench.results import packing
 from mmbench.results.records import ArrayRecord, Curve, RunRecord, Score, Status
 from mmbench.results.schema import ArrayRow, CurveRow, Run, ScoreRow
 
-__all__ = ["array_record", "array_rows", "curve_record", "run_record", "run_row", "score_key", "score_rows"]
+__all__ = [
+    "SCORE_COLUMNS",
+    "array_record",
+    "array_rows",
+    "curve_record",
+    "outline",
+    "plain_scores",
+    "run_record",
+    "run_row",
+    "score_key",
+    "score_rows",
+]
 
 STEPS, POINTS = "<i8", "<f8"
+
+SCORE_COLUMNS = (
+    in_sql(ScoreRow.params, Text),
+    in_sql(ScoreRow.details, Text),
+    ScoreRow.metric,
+    ScoreRow.version,
+    ScoreRow.given,
+    ScoreRow.target,
+    ScoreRow.value,
+    ScoreRow.stderr,
+    ScoreRow.n,
+    ScoreRow.estimator,
+    ScoreRow.status,
+    ScoreRow.note,
+)
+"""What `plain_scores` reads of a score, after the number of its run."""
 
 
 def score_key(score: Score) -> str:
@@ -72,14 +102,17 @@ def array_rows(arrays: Sequence[ArrayRecord]) -> list[ArrayRow]:
     ]
 
 
-def run_record(
-    row: Run | Row[Any],
-    *,
-    scores: Iterable[ScoreRow | Row[Any]],
-    curves: Iterable[CurveRow],
-    arrays: Iterable[ArrayRow],
-) -> RunRecord:
-    """The record of a row, an object of the session or plain, with the parts that are given."""
+def run_record(row: Run) -> RunRecord:
+    """The record of a row with its scores, curves and arrays."""
+    return replace(
+        outline(row, [_score(part) for part in row.scores]),
+        curves=tuple(map(curve_record, row.curves)),
+        arrays=tuple(map(array_record, row.arrays)),
+    )
+
+
+def outline(row: Run | Row[Any], scores: Iterable[Score]) -> RunRecord:
+    """The record of a row, an object of the session or plain, with these scores, without curves and arrays."""
     return RunRecord(
         id=row.id,
         fit_key=row.fit_key,
@@ -90,11 +123,25 @@ def run_record(
         timings=row.timings,
         created=row.created,
         error=row.error,
-        scores=tuple(_score(part) for part in scores),
-        curves=tuple(curve_record(part) for part in curves),
-        arrays=tuple(array_record(part) for part in arrays),
+        scores=tuple(scores),
         superseded=row.superseded,
     )
+
+
+def plain_scores(found: Iterable[Any]) -> dict[int, list[Score]]:
+    """Number of a run -> scores, of rows of its number and `SCORE_COLUMNS`.
+
+    The same few texts of JSON come ten thousands of times, so that each is read once.
+    """
+    read: dict[str, dict[str, Any]] = {}
+    by_run: dict[int, list[Score]] = defaultdict(list)
+    for run, params, details, metric, version, given, target, value, stderr, n, estimator, status, note in found:
+        for text in (params, details):
+            if text not in read:
+                read[text] = json.loads(text)
+        own = dict(read[params]), dict(read[details])
+        by_run[run].append(Score(metric, version, given, target, value, stderr, n, estimator, *own, status, note))
+    return by_run
 
 
 def curve_record(row: CurveRow) -> Curve:
@@ -131,7 +178,7 @@ def _score_row(score: Score) -> ScoreRow:
     )
 
 
-def _score(row: ScoreRow | Row[Any]) -> Score:
+def _score(row: ScoreRow) -> Score:
     return Score(
         metric=row.metric,
         version=row.version,

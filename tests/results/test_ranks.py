@@ -45,6 +45,13 @@ def test_q_is_demsars_table_5(k: int, q: float) -> None:
     assert critical_difference(k, n) * math.sqrt(6 * n / (k * (k + 1))) == pytest.approx(q, abs=1.5e-3)
 
 
+@pytest.mark.parametrize("k", [2, 3, 5, 10, 20, 50])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+def test_q_is_scipys_studentized_range(k: int, level: float) -> None:
+    q = critical_difference(k, 6, level=level) / math.sqrt(k * (k + 1) / 36) * math.sqrt(2)
+    assert q == pytest.approx(float(stats.studentized_range.ppf(level, k, math.inf)), rel=1e-8)
+
+
 def test_critical_difference_at_another_level() -> None:
     """Demsar's q_0.10 for k = 4 is 2.291, and his CD 1.12 (section 3.2.2)."""
     assert critical_difference(4, 14, level=0.9) == pytest.approx(1.12, abs=5e-3)

@@ -12,6 +12,7 @@ from mmbench.results.records import RunRecord
 from mmbench.results.report.beside import beside
 from mmbench.results.report.captions import data_of, figures_text
 from mmbench.results.report.choice import PAGE_PARTS, Choice, choice_of
+from mmbench.results.report.collector import nothing_collected
 from mmbench.results.report.contents import Missing, Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.drawing.style import applied
@@ -62,8 +63,9 @@ def write(store: Source, out: Path, *, only: Sequence[str] = (), other: Source |
         StorageFull: the disk is full; an earlier report is intact.
     """
     choice = choice_of(only)
-    runs = sorted(store.runs(), key=lambda run: run.id)
-    others = None if other is None else sorted(other.runs(), key=lambda run: run.id)
+    with nothing_collected():
+        runs = sorted(store.runs(), key=lambda run: run.id)
+        others = None if other is None else sorted(other.runs(), key=lambda run: run.id)
     with replaced(out) as folder, applied():
         _write(store, runs, others, folder, choice)
     return out.resolve() / "index.html"
@@ -76,8 +78,9 @@ def _write(
     groups = groups_of(runs)
     studio = Studio(folder)
     desks = [Desk(store, folder, group, missing, choice.figures, studio) for group in groups]
-    sections = [_group_section(desk, choice) for desk in desks if choice.of_groups]
-    sections += _page_sections(desks, runs, others, choice)
+    with nothing_collected():
+        sections = [_group_section(desk, choice) for desk in desks if choice.of_groups]
+        sections += _page_sections(desks, runs, others, choice)
     missing += [entry for group in groups for entry in of_runs.missing_of_runs(group)]
     missing += [gap.missing for group in groups for gap in gaps_of(group)]
     if not runs:
