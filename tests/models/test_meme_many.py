@@ -4,6 +4,8 @@ In the direction s -> rest, with d_rest = prod_n d_n and the combination e_rest 
 Gaussian, and for q proportional to e_s(z) d_rest(z)
     L(s->rest) - log p(rest) = E_q[log d_s - log d_rest] + E_q[log e_rest - log e_s] + log int e_s d_rest dz.
 The expectation of the logarithm of a mixture is computed by quadrature in a latent of one dimension.
+
+One long file, because every section computes with the closed forms at its top.
 """
 
 import dataclasses

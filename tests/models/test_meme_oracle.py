@@ -3,6 +3,8 @@
 Formulas: for e_s = N(m_s, C_s), e_t = N(m_t, C_t) and q_st proportional to e_s(z) d_t(t|z) (all Gaussian),
     L(s->t) - log p(t) = E_{q_st}[log d_s - log d_t] - KL(q_st||e_t) + KL(q_st||e_s) + log q(t|s),
 because E_{q_st}[log e_t - log e_s] = KL(q_st||e_s) - KL(q_st||e_t), and log q(t|s) = log int e_s d_t dz.
+
+One long file, because paired and unpaired rows are held against the same oracle by the same functions.
 """
 
 import pytest

@@ -224,9 +224,9 @@ class TestDifferences:
     def test_cub_has_epochs_but_no_counts_here(self) -> None:
         row = _row(table="Table 5", given="image")
         arch = {"networks": "paper", "likelihood": "laplace"}
-        train = {**STATED_SPEC["settings"]["train"], "lr": 1e-4, "epochs": 300, "steps": None}  # type: ignore[index]
+        train = {**STATED_SPEC["settings"]["train"], "lr": 1e-4, "epochs": 300, "steps": None}
         spec = {**STATED_SPEC, "dataset": "cub", "settings": {"model": {"direction": "both"}, "arch": arch}}
-        spec["settings"] = {**spec["settings"], "train": train}  # type: ignore[dict-item]
+        spec["settings"] = {**spec["settings"], "train": train}
         data = {"data": {"status": "published"}}
         assert differences(row, spec=spec, provenance=data, timings={"steps": 10}) == ()
         train["epochs"] = 30

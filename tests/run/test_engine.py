@@ -1,4 +1,7 @@
-"""A run from spec to record, and every way in which it can end."""
+"""A run from spec to record, and every way in which it can end.
+
+One long file, because the endings are told apart by the same callbacks, records and folders as a run that goes well.
+"""
 
 import io
 import json

@@ -2,13 +2,13 @@
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmbench.results.records import ArrayRecord, Curve, RunRecord, Score
+from mmbench.results.records import RunRecord, Score
 from mmbench.results.report.contents import FigureItem, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.groups import Condition, groups_of
@@ -20,30 +20,15 @@ from mmbench.results.report.sections.latent import latent_accuracy
 from mmbench.results.report.sections.limits import few, few_places, left_out_text, places_text
 from mmbench.results.report.sections.trade_off import coherence_against_likelihood
 from mmbench.results.report.sections.values import mean_coherence
+from mmbench.results.report.source import Records
 
 Make = Callable[..., RunRecord]
 A, B = "handwritten", "street"
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """Records as a source."""
-
-    held: Sequence[RunRecord]
-
-    def runs(self, *, include_superseded: bool = False) -> Sequence[RunRecord]:
-        return self.held
-
-    def curves(self, run_id: str) -> Sequence[Curve]:
-        return ()
-
-    def arrays(self, run_id: str, metric: str | None = None) -> Sequence[ArrayRecord]:
-        return ()
-
-
 def desk_of(runs: Sequence[RunRecord], folder: Path) -> Desk:
     (group,) = groups_of(runs)
-    return Desk(Shelf(runs), folder, group, [])
+    return Desk(Records(runs), folder, group, [])
 
 
 def joint(run: RunRecord, value: float, ess: float = 50.0) -> RunRecord:

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +16,15 @@ from mmbench.results.report.groups import groups_of
 from mmbench.results.report.sections.embeddings import embeddings
 from mmbench.results.report.sections.signal_to_noise import signal_to_noise
 from mmbench.results.report.sections.training import training
+from mmbench.results.report.source import Records
 
 Make = Callable[..., RunRecord]
 A, B = "handwritten", "street"
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """Records as a source."""
-
-    held: Sequence[RunRecord]
-
-    def runs(self, *, include_superseded: bool = False) -> Sequence[RunRecord]:
-        return self.held
-
-    def curves(self, run_id: str) -> Sequence[Curve]:
-        return next(run.curves for run in self.held if run.id == run_id)
-
-    def arrays(self, run_id: str, metric: str | None = None) -> Sequence[ArrayRecord]:
-        return [a for run in self.held if run.id == run_id for a in run.arrays if metric in (None, a.metric)]
-
-
 def desk_of(runs: Sequence[RunRecord], folder: Path) -> Desk:
     (group,) = groups_of(runs)
-    return Desk(Shelf(runs), folder, group, [])
+    return Desk(Records(runs), folder, group, [])
 
 
 def lines(folder: Path, path: str) -> list[dict[str, str]]:

@@ -1,43 +1,28 @@
 """Sections about variants of one model: one setting, the direction of training, the complete rows alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmbench.results.records import ArrayRecord, Curve, RunRecord, Score
+from mmbench.results.records import RunRecord, Score
 from mmbench.results.report.contents import FigureItem, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.groups import groups_of
 from mmbench.results.report.sections.directions import directions
 from mmbench.results.report.sections.paired_only import paired_only
 from mmbench.results.report.sections.studies import numeric_studies, studies
+from mmbench.results.report.source import Records
 
 Make = Callable[..., RunRecord]
 A, B = "handwritten", "street"
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """Records as a source."""
-
-    held: Sequence[RunRecord]
-
-    def runs(self, *, include_superseded: bool = False) -> Sequence[RunRecord]:
-        return self.held
-
-    def curves(self, run_id: str) -> Sequence[Curve]:
-        return next(run.curves for run in self.held if run.id == run_id)
-
-    def arrays(self, run_id: str, metric: str | None = None) -> Sequence[ArrayRecord]:
-        return [a for run in self.held if run.id == run_id for a in run.arrays if metric in (None, a.metric)]
-
-
 def desk_of(runs: Sequence[RunRecord], folder: Path) -> Desk:
     (group,) = groups_of(runs)
-    return Desk(Shelf(runs), folder, group, [])
+    return Desk(Records(runs), folder, group, [])
 
 
 def named(run: RunRecord, name: str) -> RunRecord:
