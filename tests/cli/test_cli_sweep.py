@@ -1,6 +1,9 @@
 """`sweep`: --dry-run whole, done runs are skipped, what ends badly does not stop the others, exit codes."""
 
 import re
+import signal
+import subprocess
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -155,6 +158,28 @@ def test_retry_and_force_train_again(invoke, plan, started):
         assert [(run.status, run.timings.get("train_s") == 6.0) for run in opened.runs()] == [
             ("done", False), ("done", False), ("diverged", False),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_interrupts_and_the_same_command_goes_on(command, invoke, tmp_path, jobs):
+    path, store = tmp_path / "plan.yaml", tmp_path / "results.db"
+    sizes = "set: {data.pairs: 1, train.test_rows: 0}"
+    path.write_text(f"grid: [{{model: mvae, seed: [0, 1], steps: 300, metrics: none, {sizes}}}]")
+    sweep = ["sweep", str(path), "--store", str(store), "--threads", "1", "--jobs", str(jobs)]
+    process = subprocess.Popen([*command, *sweep], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while len(list(tmp_path.glob("runs/*/*.ckpt"))) < jobs and process.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint came"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    with Store.open_readonly(store) as opened:
+        assert [run.status for run in opened.runs()] == ["interrupted"] * jobs
+    done = invoke(*sweep)
+    assert (done.exit_code, done.stdout.splitlines()[1].split()) == (0, ["done", "2"]), done.stderr
+    assert done.stderr.count("going on from checkpoint") == jobs
 
 
 def test_all_done_exits_with_0_and_all_refused_with_2(invoke, tmp_path):
