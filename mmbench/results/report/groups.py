@@ -17,7 +17,7 @@ from mmbench.config import canonical_json, content_hash
 from mmbench.results.records import RunRecord
 from mmbench.results.report.files import safe
 
-__all__ = ["Condition", "Group", "Variant", "condition_of", "flat", "groups_of", "of_seeds"]
+__all__ = ["Condition", "Group", "Variant", "condition_of", "flat", "groups_of", "of_seeds", "version_of"]
 
 SHARED = ("data", "arch", "loader", "train")
 UNKNOWN = (0, 0)
@@ -175,18 +175,18 @@ def _main(runs: Iterable[RunRecord]) -> frozenset[Variant]:
 
 def _latest(runs: Iterable[RunRecord]) -> tuple[tuple[RunRecord, ...], tuple[RunRecord, ...]]:
     """Runs of the newest version of each model, one a condition and seed, and the others."""
-    ordered = sorted(runs, key=lambda run: (_version(run), run.created, run.id))
-    newest = {run.spec["model"]: _version(run) for run in ordered}
+    ordered = sorted(runs, key=lambda run: (version_of(run), run.created, run.id))
+    newest = {run.spec["model"]: version_of(run) for run in ordered}
     current: dict[tuple[Condition, int], RunRecord] = {}
     for run in ordered:
-        if _version(run) in (newest[run.spec["model"]], UNKNOWN):
+        if version_of(run) in (newest[run.spec["model"]], UNKNOWN):
             current[condition_of(run), run.spec["seed"]] = run
     kept = {run.id for run in current.values()}
     return tuple(current[key] for key in sorted(current)), tuple(run for run in ordered if run.id not in kept)
 
 
-def _version(run: RunRecord) -> tuple[int, int]:
-    """Versions of the engine and of the model; `UNKNOWN` where the run ended before they were recorded."""
+def version_of(run: RunRecord) -> tuple[int, int]:
+    """Versions of the engine and of the model, newer ones larger; `UNKNOWN` where they are not recorded."""
     return int(run.provenance.get("engine", 0)), int(run.provenance.get("model_version", 0))
 
 

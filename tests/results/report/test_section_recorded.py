@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,18 @@ def test_the_complete_runs_are_drawn_and_others_named(make: Make, tmp_path: Path
     assert isinstance(figure, FigureItem)
     assert "complete rows" in figure.caption[0]
     assert any("Also recorded for: scheme split, f = 0.5." in sentence for sentence in figure.caption)
+
+
+def test_ratios_count_where_a_later_run_of_the_seed_stands_in_the_tables(make: Make, tmp_path: Path) -> None:
+    later = make()
+    before = recording(replace(later, id="earlier", created=later.created - timedelta(hours=1)), {"full": 1.0})
+    desk = desk_of([before, later], tmp_path)
+    assert (desk.group.runs, desk.group.left_out) == ((later,), (before,))
+    section = signal_to_noise(desk)
+    assert section is not None
+    assert len(section.items) == 1
+    older = replace(before, provenance={**before.provenance, "model_version": -1})
+    assert signal_to_noise(desk_of([older, later], tmp_path)) is None
 
 
 def test_without_ratios_the_page_says_how_to_record_them(make: Make, tmp_path: Path) -> None:

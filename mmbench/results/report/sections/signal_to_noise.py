@@ -11,7 +11,7 @@ from mmbench.results.report.desk import Desk
 from mmbench.results.report.drawing.averaging import mean_curve
 from mmbench.results.report.drawing.signal_to_noise import SnrLine, signal_to_noise_curves
 from mmbench.results.report.files import safe
-from mmbench.results.report.groups import Condition, of_seeds
+from mmbench.results.report.groups import Condition, condition_of, of_seeds, version_of
 from mmbench.results.report.sections.common import section_of
 
 __all__ = ["signal_to_noise"]
@@ -47,9 +47,18 @@ def signal_to_noise(desk: Desk) -> Section | None:
 
 
 def _recording(desk: Desk) -> dict[Condition, list[RunRecord]]:
-    """Runs whose settings ask for ratios, by condition; the complete ones of a variant first."""
-    asked = [run for run in desk.group.runs if run.spec["settings"].get("train", {}).get("log_snr_every")]
-    by_condition = of_seeds(asked)
+    """Runs whose settings ask for ratios, by condition; the complete ones of a variant first.
+
+    Recording changes no score, so that a later run of the same condition and seed may stand in the tables in place of
+    the one that recorded; its ratios count all the same where the model's version does.
+    """
+    newest = {run.spec["model"]: version_of(run) for run in desk.group.runs}
+    asked: dict[tuple[Condition, int], RunRecord] = {}
+    for run in (*desk.group.left_out, *desk.group.runs):
+        current = version_of(run) == newest.get(run.spec["model"])
+        if current and run.spec["settings"].get("train", {}).get("log_snr_every"):
+            asked[condition_of(run), run.spec["seed"]] = run
+    by_condition = of_seeds(asked.values())
     order = sorted(by_condition, key=lambda c: (c.variant, c.scheme != "complete", c.scheme, -c.f))
     return {condition: by_condition[condition] for condition in order}
 
