@@ -4,7 +4,7 @@ Absent means absent: a `Batch` holds only the modalities that were observed, and
 There are no masks, fillers or NaN in model code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +14,39 @@ from mmbench.errors import InvalidSetting
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Batch", "ModalitySpec", "Step"]
+__all__ = ["Batch", "ModalitySpec", "Step", "Tokens"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What the numbers of a modality of tokens mean.
+
+    Attributes:
+        vocabulary: V; tokens are 0 .. V - 1.
+        end: the end mark: what stands behind its first place in a row is no text; None where rows have no end mark.
+        ignored: the token that the likelihood passes over, the padding; None where all count.
+        words: the text of each token; empty before the files are read where they are not known without.
+        joiner: what stands between two words: nothing where tokens are characters.
+        hidden: tokens that have no text (padding, end mark).
+    """
+
+    vocabulary: int
+    end: int | None = None
+    ignored: int | None = None
+    words: tuple[str, ...] = ()
+    joiner: str = " "
+    hidden: frozenset[int] = frozenset()
+
+    def text(self, row: "Sequence[int]") -> str:
+        """The text of a row of tokens `[L]`, up to its first end mark.
+
+        >>> Tokens(4, end=1, words=("<pad>", "<eos>", "red", "bird"), hidden=frozenset({0, 1})).text([2, 3, 1, 2])
+        'red bird'
+        """
+        before = list(row)
+        if self.end is not None and self.end in before:
+            before = before[: before.index(self.end)]
+        return self.joiner.join(self.words[token] for token in before if token not in self.hidden)
 
 
 @dataclass(frozen=True)
@@ -24,16 +56,23 @@ class ModalitySpec:
     Attributes:
         name: lower-case, unique in its dataset, used in schemes (`<name>-only`) and scores.
         kind: `image` (uint8 in storage, floats in [0, 1] in models), `vector` (floats, unbounded) or `tokens`.
-        shape: shape of one row: `(C, H, W)` for an image, `(D,)` for a vector.
+        shape: shape of one row: `(C, H, W)` for an image, `(D,)` for a vector, `(L,)` for tokens, which are integers
+            in storage and in models.
+        tokens: what the tokens mean; for the kind `tokens` alone.
     """
 
     name: str
     kind: Literal["image", "vector", "tokens"]
     shape: tuple[int, ...]
+    tokens: Tokens | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind == "tokens") != (self.tokens is not None):
+            raise InvalidSetting(f"modality {self.name!r} of kind {self.kind!r} and its tokens {self.tokens} disagree.")
 
     @property
     def size(self) -> int:
-        """Number of values in one row, the `D_m` of likelihood rescaling."""
+        """Number of values in one row (of tokens: L), the `D_m` of likelihood rescaling."""
         size = 1
         for side in self.shape:
             size *= side

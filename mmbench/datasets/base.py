@@ -6,7 +6,7 @@ A dataset never shuffles, downloads in its constructor, or knows a device. `spli
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ from mmbench.config import setting
 from mmbench.modality import ModalitySpec
 from mmbench.registry import Registry
 
-__all__ = ["DATASETS", "Dataset", "DatasetSettings", "Pairing", "Pattern", "Split", "SplitName"]
+__all__ = ["DATASETS", "Dataset", "DatasetSettings", "Pairing", "Pattern", "Reader", "Split", "SplitName"]
 
 SplitName = Literal["train", "test"]
 
@@ -27,7 +27,8 @@ class Split:
     """The originals of one split.
 
     Attributes:
-        arrays: modality -> array `[N_m, *shape]`; uint8 for images, floats for vectors. `N_m` may differ.
+        arrays: modality -> array `[N_m, *shape]`; uint8 for images, floats for vectors, a signed integer type for
+            tokens. `N_m` may differ.
         targets: modality -> int64 class of each original `[N_m]`; empty where the dataset has no classes.
     """
 
@@ -62,6 +63,22 @@ class Pattern:
     names: tuple[str, ...]
     table: np.ndarray
     coin: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What rows of one modality show, read by rule: the exact judge of generations, where the data have one.
+
+    Real rows are read without error, so that reading a row's input gives its true attributes.
+
+    Attributes:
+        attributes: attribute -> its values, in order; the first attribute is the dataset's class.
+        read: rows `[B, *shape]` as a model sees them (images in [0, 1], tokens as integers), real or generated, to the
+            index of each attribute's value, int64 `[B, len(attributes)]`; -1 where a row shows none of the values.
+    """
+
+    attributes: Mapping[str, tuple[str, ...]]
+    read: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,10 @@ class Dataset(ABC):
         Returns:
             `[n]`, in float64.
         """
+        return None
+
+    def reader(self, name: str) -> Reader | None:
+        """What rows of modality `name` show, read by rule; None where that needs a trained classifier."""
         return None
 
     @classmethod
