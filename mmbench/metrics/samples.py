@@ -1,11 +1,12 @@
 """Sample grids: what the model generates from a few fixed test rows, and from its prior.
 
 The inputs are the first test row of each class (the first rows where there are no classes), the same for every model on
-a dataset. Generations are decoder means at several samples of q(z | x_given). Images are stored as uint8.
+a dataset. Generations are decoder means at several samples of q(z | x_given). Images are stored as uint8, tokens as
+they are, with their texts beside them.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from mmbench.modality import ModalitySpec
 from mmbench.results.records import ArrayRecord
 from mmbench.seeding import RowNoise, stream
 
-__all__ = ["Samples", "SamplesSettings", "as_stored"]
+__all__ = ["Samples", "SamplesSettings", "as_stored", "texts_of"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,21 @@ class SamplesSettings:
 
 
 def as_stored(x: Tensor, spec: ModalitySpec) -> np.ndarray:
-    """Values in [0, 1] as uint8 for an image; float32 for anything else."""
+    """Values in [0, 1] as uint8 for an image, int32 for tokens, float32 for a vector."""
     if spec.kind == "image":
         return (x.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    if spec.kind == "tokens":
+        return x.int().cpu().numpy()
     return x.float().cpu().numpy()
+
+
+def texts_of(tokens: np.ndarray, spec: ModalitySpec) -> Any:
+    """Nested lists of the texts of tokens `[..., L]`; None for a modality that is no text."""
+    if spec.tokens is None or not spec.tokens.words:
+        return None
+    if tokens.ndim == 1:
+        return spec.tokens.text(tokens.tolist())
+    return [texts_of(part, spec) for part in tokens]
 
 
 @final
@@ -95,24 +107,26 @@ class Samples(Metric):
         """The array with its rows in the order of their classes."""
         kind, _, modalities = name.partition("/")
         given, _, target = modalities.rpartition("|")
-        meta = {"given": given, "target": target, "kind": kind}
-        if not self._classes:
-            return ArrayRecord(self.name, name, value, meta)
-        classes = np.concatenate(self._classes)
-        order = np.argsort(classes, kind="stable")
-        return ArrayRecord(self.name, name, value[order], {**meta, "classes": classes[order].tolist()})
+        meta: dict[str, Any] = {"given": given, "target": target, "kind": kind}
+        if self._classes:
+            classes = np.concatenate(self._classes)
+            order = np.argsort(classes, kind="stable")
+            value, meta["classes"] = value[order], classes[order].tolist()
+        return ArrayRecord(self.name, name, value, meta | self._texts(target, value))
+
+    def _texts(self, target: str, value: np.ndarray) -> dict[str, Any]:
+        (spec,) = [spec for spec in self._context.modalities if spec.name == target]
+        texts = texts_of(value, spec)
+        return {} if texts is None else {"texts": texts}
 
     def _joint(self) -> list[ArrayRecord]:
         model, count = self._context.model, self.settings.joint
         key = stream(self._context.seed, "evaluation", "samples", "joint")
         prior = model.prior()
         z = prior.sample(1, count, RowNoise(key, range(count), device=model.device, dtype=model.dtype))
+        made = {s.name: as_stored(model.likelihood(s.name, z).mean[0], s) for s in self._context.modalities}
+        meta = {"given": "", "kind": "joint", "prior": prior.name}
         return [
-            ArrayRecord(
-                self.name,
-                f"joint/{spec.name}",
-                as_stored(model.likelihood(spec.name, z).mean[0], spec),
-                {"given": "", "target": spec.name, "kind": "joint", "prior": prior.name},
-            )
-            for spec in self._context.modalities
+            ArrayRecord(self.name, f"joint/{name}", value, {**meta, "target": name, **self._texts(name, value)})
+            for name, value in made.items()
         ]

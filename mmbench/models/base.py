@@ -17,8 +17,9 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import Batch, ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.execution import Execution
-from mmbench.models.likelihoods import Likelihood, likelihood_of, rescaling
+from mmbench.models.likelihoods import Likelihood, likelihood_of, output_shape, rescaling
 from mmbench.models.networks import Coder, build
+from mmbench.models.networks.tokens import embedding_of
 from mmbench.models.posteriors import Density, Diagonal, Distribution, Gaussian, Posterior, diagonal
 from mmbench.registry import Registry
 from mmbench.seeding import Noise
@@ -200,6 +201,19 @@ class MultimodalVAE(nn.Module, ABC):
         location, scale = self.encoders[name](x)
         return diagonal(family, location, scale)
 
+    def continuous(self, name: str, x: Tensor) -> Tensor:
+        """Rows `[B, *shape]` as the encoder of modality `name` can be differentiated by them.
+
+        Tokens become their embeddings `[B, L, E]`, which the encoder takes as well; all else stays as it is.
+        """
+        embedding = embedding_of(self.encoders[name])
+        return x if embedding is None else embedding(x)
+
+    def continuous_shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one row of `continuous`."""
+        embedding = embedding_of(self.encoders[name])
+        return self.modalities[name].shape if embedding is None else embedding.input_shape
+
     def gaussian(self, name: str, x: Tensor) -> Gaussian:
         """The Gaussian that modality `name`'s encoder gives for x `[B, *shape]`."""
         return Gaussian(*self.encoders[name](x))
@@ -207,7 +221,7 @@ class MultimodalVAE(nn.Module, ABC):
     def likelihood(self, name: str, z: Tensor) -> Likelihood:
         """p(x_name | z) for z of shape `[K, B, D]`: batch shape `[K, B]`, never rescaled."""
         flat = self.decoders[name](z.reshape(-1, z.shape[-1]))
-        output = flat.reshape(*z.shape[:-1], *self.modalities[name].shape)
+        output = flat.reshape(*z.shape[:-1], *output_shape(self.modalities[name]))
         return likelihood_of(self.modalities[name], self.arch.likelihood, self.arch.scale, output)
 
     def log_likelihood(self, name: str, x: Tensor, z: Tensor) -> Tensor:

@@ -152,14 +152,15 @@ class MEME(MultimodalVAE):
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
         _require_consistent(settings, len(modalities))
-        self.pseudo = normal_pseudo_inputs(modalities, settings.pseudo_inputs)
+        shapes = {name: self.continuous_shape(name) for name in self.modalities}
+        self.pseudo = normal_pseudo_inputs(shapes, settings.pseudo_inputs)
 
     def initialise(self, batch: Batch) -> None:
         if self.settings.pseudo_init == "data":
             with torch.no_grad():
                 for name, rows in batch.values.items():
                     wanted = torch.arange(self.settings.pseudo_inputs, device=rows.device) % len(rows)
-                    self.pseudo[name].copy_(rows[wanted])
+                    self.pseudo[name].copy_(self.continuous(name, rows[wanted]))
 
     @property
     def gradient_estimators(self) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ f_y = G_y(z_y) and f_m = G_m(z_m), from which the decoders reconstruct, x^_m = F
     +  w_s [ MSE(s_y, z_y) + sum_{m not in S} MSE(s_m, z_m) ],        (s_y, s_1 .. s_M) = surrogate(x_S, S).
 
 MSE is the mean over a row's values, as in the released code (so that lambda, from `arch.rescale`, has little to
-balance); MMD^2 compares a batch of codes with as many fresh Gaussian draws (see `mmd`). The labels' term is left out:
-no model here sees labels.
+balance), and of tokens the cross-entropy, averaged over those that count; MMD^2 compares a batch of codes with as many
+fresh Gaussian draws (see `mmd`). The labels' term is left out: no model here sees labels.
 
 The released code differs. Its E_y is a Memory Fusion Network over sequences; here it is one joint network over the
 trunks of `arch.networks`. It has a pair of surrogates, for z_y and for z_m, for each single missing modality m, and
@@ -182,7 +182,7 @@ class MFM(MultimodalVAE):
         q = self._complete(values)
         z = q.rsample(1, noise.child("code"))
         errors = {
-            name: self.weights[name] * (self.likelihood(name, z).mean[0] - values[name]).square().mean()
+            name: self.weights[name] * self.likelihood(name, z).error(values[name]).mean()
             for name in self._layout.private
         }
         reconstruction = torch.stack(list(errors.values())).sum()

@@ -1,17 +1,17 @@
 """Pseudo-inputs: learnable rows whose encodings make a mixture over z (Tomczak & Welling, VAE with a VampPrior, 2018).
 
-MEME uses those of a missing modality as its conditional prior (Joy et al. 2022, eq. 4).
+MEME uses those of a missing modality as its conditional prior (Joy et al. 2022, eq. 4). Tokens have no gradient: their
+pseudo-inputs are embeddings, where the encoder begins.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.modality import ModalitySpec
 from mmbench.models.bounds import log_mean_exp
 from mmbench.models.posteriors import Diagonal, Distribution, Gaussian
 from mmbench.seeding import Noise
@@ -48,6 +48,6 @@ def joined(components: Sequence[Gaussian]) -> Gaussian:
     return Gaussian(torch.cat([q.location for q in components]), torch.cat([q.scale for q in components]))
 
 
-def normal_pseudo_inputs(modalities: Sequence[ModalitySpec], count: int) -> nn.ParameterDict:
-    """`count` rows of every modality, drawn from N(0.5, 0.1^2)."""
-    return nn.ParameterDict({m.name: nn.Parameter(torch.randn(count, *m.shape) * 0.1 + 0.5) for m in modalities})
+def normal_pseudo_inputs(shapes: Mapping[str, Sequence[int]], count: int) -> nn.ParameterDict:
+    """`count` rows of every modality, drawn from N(0.5, 0.1^2); `shapes` are those of one row as encoders take it."""
+    return nn.ParameterDict({m: nn.Parameter(torch.randn(count, *shape) * 0.1 + 0.5) for m, shape in shapes.items()})

@@ -40,7 +40,7 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, Stage, require_observed
-from mmbench.models.likelihoods import likelihood_of
+from mmbench.models.likelihoods import likelihood_of, output_shape
 from mmbench.models.networks import Coder
 from mmbench.models.networks.joint import JointEncoder
 from mmbench.models.posteriors import Distribution, Gaussian, kl_standard, product, standard_normal
@@ -170,6 +170,6 @@ class TELBO(MultimodalVAE):
         decoder = self.decoders[name]
         constants = {key: weight.detach() for key, weight in decoder.named_parameters()}
         output: Tensor = functional_call(decoder, constants, (z[0],))
-        output = output.reshape(1, len(x), *self.modalities[name].shape)
+        output = output.reshape(1, len(x), *output_shape(self.modalities[name]))
         likelihood = likelihood_of(self.modalities[name], self.arch.likelihood, self.arch.scale, output)
         return self.weights[name] * likelihood.log_prob(x)[0]

@@ -50,8 +50,10 @@ class Fitted:
     ) -> np.ndarray:
         """Means of the target's likelihood at `n` latent samples: `[n, B, *shape]`, images in [0, 1].
 
+        Of tokens they are the most probable ones, as integers.
+
         Args:
-            given: modality -> rows `[B, *shape]`, uint8 or floats in [0, 1]; empty to sample the prior.
+            given: modality -> rows `[B, *shape]`, of images uint8 or floats in [0, 1]; empty to sample the prior.
             rows: B where nothing is given.
         """
         import torch
@@ -85,12 +87,16 @@ class Fitted:
         import torch
 
         self._require(name)
-        shape = self.model.modalities[name].shape
-        array = torch.as_tensor(x)
+        spec = self.model.modalities[name]
+        shape, array = spec.shape, torch.as_tensor(x)
         if tuple(array.shape[1:]) != shape:
             raise InvalidSetting(
                 f"{name} needs rows of shape [B, {', '.join(map(str, shape))}], got {list(array.shape)}."
             )
+        if spec.tokens is not None:
+            if array.is_floating_point() or not bool(((array >= 0) & (array < spec.tokens.vocabulary)).all()):
+                raise InvalidSetting(f"{name} needs whole numbers from 0 to {spec.tokens.vocabulary - 1}, its tokens.")
+            return array.to(self.model.device)
         scale = 255 if array.dtype == torch.uint8 else 1
         return array.to(self.model.device, self.model.dtype) / scale
 

@@ -6,7 +6,7 @@ What a model claims of itself, in its `Facts`, is checked by `claims`; its check
 import dataclasses
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
@@ -21,7 +21,9 @@ from mmbench.seeding import RowNoise, StepNoise
 from mmbench.testing import claims
 from mmbench.testing.contract import NotApplicable, collector, promise
 from mmbench.testing.small_models import (
+    MODALITIES,
     ROWS,
+    TEXT,
     Kind,
     cases_of,
     each_case,
@@ -97,19 +99,38 @@ def the_objective_is_a_finite_scalar_with_detached_terms(kind: Kind) -> None:
 def gradients_reach_what_a_stage_trains_and_nothing_else(kind: Kind) -> None:
     """Over all patterns together every parameter of a stage gets a gradient; none is NaN; the others get none."""
     for settings in variants(kind):
-        reached: dict[str, set[str]] = {}
-        wanted: dict[str, set[str]] = {}
-        for model, values, stage in cases_of(kind, settings):
-            wanted[stage] = {name for name, p in model.named_parameters() if p.requires_grad}
-            evaluated(model, values, step_noise(), stage)
-            found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-            promise(all(g.isfinite().all() for g in found.values()), f"a gradient on {sorted(values)} is not finite.")
-            some = {name for name, gradient in found.items() if gradient.abs().max() > 0}
-            reached[stage] = reached.get(stage, set()) | some
-        for stage, names in wanted.items():
-            missed, too_many = sorted(names - reached[stage]), sorted(reached[stage] - names)
-            promise(not missed, f"no gradient reaches {missed} in stage {stage!r} with {settings}.")
-            promise(not too_many, f"stage {stage!r} with {settings} moves {too_many}, which it does not train.")
+        _gradients_reach_every_stage(cases_of(kind, settings), f"with {settings}")
+
+
+@check
+def tokens_are_learned_from_and_generated(kind: Kind) -> None:
+    """An image with a text: finite losses, gradients to every parameter, and tokens of the vocabulary generated."""
+    pair = (MODALITIES[0], TEXT)[-(kind.facts.modalities_max or 2) :]
+    common, *_ = variants(kind)
+    _gradients_reach_every_stage(cases_of(kind, common, modalities=pair), "on an image with a text")
+    model = make_model(kind, modalities=pair, **common)
+    z = model.prior().sample(2, ROWS, step_noise())
+    text = model.likelihood(TEXT.name, z).mean
+    promise(text.shape == (2, ROWS, *TEXT.shape), f"generated tokens have shape {tuple(text.shape)}.")
+    promise(not text.is_floating_point() and text.min() >= 0 and text.max() < 5, "generated tokens are no tokens.")
+
+
+def _gradients_reach_every_stage(cases: Iterable[tuple[MultimodalVAE, dict[str, Tensor], str]], where: str) -> None:
+    reached: dict[str, set[str]] = {}
+    wanted: dict[str, set[str]] = {}
+    for model, values, stage in cases:
+        wanted[stage] = {name for name, p in model.named_parameters() if p.requires_grad}
+        found = evaluated(model, values, step_noise(), stage)
+        promise(found.loss.isfinite(), f"the loss on {sorted(values)} is {found.loss} {where}.")
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        finite = all(g.isfinite().all() for g in gradients.values())
+        promise(finite, f"a gradient on {sorted(values)} is not finite {where}.")
+        some = {name for name, gradient in gradients.items() if gradient.abs().max() > 0}
+        reached[stage] = reached.get(stage, set()) | some
+    for stage, names in wanted.items():
+        missed, too_many = sorted(names - reached[stage]), sorted(reached[stage] - names)
+        promise(not missed, f"no gradient reaches {missed} in stage {stage!r} {where}.")
+        promise(not too_many, f"stage {stage!r} {where} moves {too_many}, which it does not train.")
 
 
 @check

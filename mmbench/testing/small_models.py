@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmbench.config import parse_settings
-from mmbench.modality import Batch, ModalitySpec
+from mmbench.modality import Batch, ModalitySpec, Tokens
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MultimodalVAE, Objective
 from mmbench.seeding import Noise, StepNoise
@@ -17,6 +17,7 @@ from mmbench.training.stages import enter_stage, trainable
 __all__ = [
     "MODALITIES",
     "ROWS",
+    "TEXT",
     "Kind",
     "cases_of",
     "each_case",
@@ -38,14 +39,15 @@ MODALITIES = (
     ModalitySpec("b", "image", (3, 3, 3)),
     ModalitySpec("c", "vector", (5,)),
 )
+TEXT = ModalitySpec("text", "tokens", (3,), Tokens(5, ignored=0))
 LATENT = 6
 ROWS = 6
 
 
 def some_modalities(count: int) -> tuple[ModalitySpec, ...]:
-    """The first `count` modalities; beyond the third they are vectors."""
-    more = (ModalitySpec(f"more-{i}", "vector", (4,)) for i in range(count - len(MODALITIES)))
-    return (*MODALITIES[:count], *more)
+    """The first `count` modalities; the fourth is a text, and beyond it they are vectors."""
+    more = (ModalitySpec(f"more-{i}", "vector", (4,)) for i in range(count - len(MODALITIES) - 1))
+    return (*MODALITIES, TEXT, *more)[:count]
 
 
 def make_model(
@@ -80,12 +82,15 @@ def variants(kind: Kind) -> list[dict[str, Any]]:
 
 
 def rows(model: MultimodalVAE, count: int = ROWS, *, seed: int = 0) -> dict[str, Tensor]:
-    """Random rows of every modality."""
+    """Random rows of every modality: numbers in [0, 1], or tokens."""
     source = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.rand(count, *spec.shape, generator=source, dtype=torch.float64)
-        for name, spec in sorted(model.modalities.items())
-    }
+    return {name: _rows(spec, count, source) for name, spec in sorted(model.modalities.items())}
+
+
+def _rows(spec: ModalitySpec, count: int, source: torch.Generator) -> Tensor:
+    if spec.tokens is not None:
+        return torch.randint(spec.tokens.vocabulary, (count, *spec.shape), generator=source, dtype=torch.int16)
+    return torch.rand(count, *spec.shape, generator=source, dtype=torch.float64)
 
 
 def observations(model: MultimodalVAE) -> list[tuple[str, ...]]:
@@ -125,11 +130,13 @@ def each_case(kind: Kind) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], st
         yield from cases_of(kind, settings)
 
 
-def cases_of(kind: Kind, settings: Mapping[str, Any]) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], str]]:
+def cases_of(
+    kind: Kind, settings: Mapping[str, Any], *, modalities: Sequence[ModalitySpec] | None = None
+) -> Iterator[tuple[MultimodalVAE, dict[str, Tensor], str]]:
     """A fresh model with values, for every pattern it can learn from and every stage."""
-    probe = make_model(kind, **settings)
+    probe = make_model(kind, modalities=modalities, **settings)
     for names in trainable_observations(probe):
         for stage in probe.stages:
-            model = make_model(kind, **settings)
+            model = make_model(kind, modalities=modalities, **settings)
             enter_stage(model, stage, trainable(model))
             yield model, {n: v for n, v in rows(model).items() if n in names}, stage.name

@@ -8,7 +8,7 @@ import torch
 from mmbench.errors import UnknownName
 from mmbench.metrics import Classifiers, Skipped, classifier_networks
 from mmbench.metrics.classifier_networks import Protocol, network_for, protocol_for
-from mmbench.modality import ModalitySpec
+from mmbench.modality import ModalitySpec, Tokens
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_no_temporary_file_is_left(made, tmp_path):
 
 def test_tokens_and_datasets_without_classes_have_none(data):
     with pytest.raises(Skipped, match="holds tokens"):
-        protocol_for(ModalitySpec("caption", "tokens", (32,)), "standard")
+        protocol_for(ModalitySpec("caption", "tokens", (32,), Tokens(9)), "standard")
     splits = data.splits
     with pytest.raises(Skipped, match="no classes"):
         Classifiers(data.modalities, None, train=splits["train"], test=splits["test"], cache=None).get("a")

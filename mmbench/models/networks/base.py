@@ -28,11 +28,13 @@ __all__ = [
     "channels_last",
     "colour_decoder",
     "linear_as_convolution",
+    "norm",
     "require_shape",
 ]
 
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+KINDS = {"image": "images", "vector": "vectors", "tokens": "rows of tokens"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ class Coder:
     """One modality's networks.
 
     Attributes:
-        encoder: x `[B, *shape]` to (location, scale), each `[B, D]`, scale positive.
-        decoder: z `[N, D]` to raw outputs of `N * prod(shape)` values; the likelihood gives them their meaning.
+        encoder: x `[B, *shape]` to (location, scale), each `[B, D]`, scale positive; one of tokens takes embeddings
+            too (see `tokens`).
+        decoder: z `[N, D]` to raw outputs of `N * prod(shape)` values (of tokens: `N * L * V`); the likelihood gives
+            them their meaning.
     """
 
     encoder: nn.Module
@@ -91,9 +95,15 @@ def require_shape(name: str, spec: ModalitySpec, shapes: tuple[tuple[int, ...], 
     if spec.shape not in shapes:
         made_for = " and ".join("x".join(map(str, shape)) for shape in shapes)
         raise CannotBear(
-            f"networks {name!r} take images of {made_for}, modality {spec.name!r} is {'x'.join(map(str, spec.shape))}; "
-            "use arch.networks=small, or full-size images where the dataset has them (data.size=full)."
+            f"networks {name!r} take {KINDS[spec.kind]} of {made_for}, modality {spec.name!r} is "
+            f"{'x'.join(map(str, spec.shape))}; use arch.networks=small, or full-size images where the dataset has "
+            "them (data.size=full)."
         )
+
+
+def norm(kind: str, channels: int) -> tuple[nn.Module, ...]:
+    """The layer that `arch.norm` names, after a convolution to `channels`; none where that is `none`."""
+    return {"none": (), "batch": (nn.BatchNorm2d(channels),), "group": (nn.GroupNorm(8, channels),)}[kind]
 
 
 def channels_last(module: nn.Module) -> nn.Module:

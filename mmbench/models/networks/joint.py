@@ -13,6 +13,7 @@ from mmbench.errors import CannotBear
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.networks.base import Encoder, ScaleHead, build
+from mmbench.models.networks.tokens import embedding_of
 
 __all__ = ["JointEncoder", "JointTrunk"]
 
@@ -34,8 +35,9 @@ class JointTrunk(nn.Module):
     def __init__(self, modalities: Sequence[ModalitySpec], arch: Architecture, *, told: bool) -> None:
         super().__init__()
         self.told = told
-        self.shapes = {spec.name: spec.shape for spec in sorted(modalities, key=lambda spec: spec.name)}
         encoders = {spec.name: _encoder(spec, arch) for spec in modalities}
+        by_name = {spec.name: spec for spec in sorted(modalities, key=lambda spec: spec.name)}
+        self.shapes = {name: _input_shape(spec, encoders[name]) for name, spec in by_name.items()}
         self.widths = {name: encoders[name].features for name in self.shapes}
         self.trunks = nn.ModuleDict({name: encoders[name].trunk for name in self.shapes})
         inputs = sum(self.widths.values()) + (len(self.shapes) if told else 0)
@@ -48,23 +50,26 @@ class JointTrunk(nn.Module):
             held: booleans `[M, B]` in the order of the names: what is seen of each row, where rows differ in that.
                 Needs a network that is `told`; what is not held has no influence unless rows influence one another.
         """
-        like = next(iter(values.values()))
-        parts = [self._part(name, values.get(name), like) for name in self.shapes]
+        rows = len(next(iter(values.values())))
+        parts = [self._part(name, values.get(name), rows) for name in self.shapes]
         if held is not None:
             parts = [x.where(h.unsqueeze(-1), torch.zeros_like(x)) for x, h in zip(parts, held, strict=True)]
-            parts.append(held.T.to(like.dtype))
+            parts.append(held.T.to(parts[0].dtype))
         elif self.told:
-            parts.append(
-                torch.cat([like.new_full((1, 1), float(n in values)) for n in self.shapes], -1).expand(len(like), -1)
-            )
+            seen = [self._filled((1, 1), float(name in values)) for name in self.shapes]
+            parts.append(torch.cat(seen, -1).expand(rows, -1))
         features: Tensor = self.hidden(torch.cat(parts, -1))
         return features
 
-    def _part(self, name: str, x: Tensor | None, like: Tensor) -> Tensor:
+    def _part(self, name: str, x: Tensor | None, rows: int) -> Tensor:
         if x is None and self.told:
-            return like.new_zeros(len(like), self.widths[name])
-        features: Tensor = self.trunks[name](like.new_zeros(len(like), *self.shapes[name]) if x is None else x)
+            return self._filled((rows, self.widths[name]), 0.0)
+        features: Tensor = self.trunks[name](self._filled((rows, *self.shapes[name]), 0.0) if x is None else x)
         return features
+
+    def _filled(self, shape: tuple[int, ...], value: float) -> Tensor:
+        """Floats on the network's device: the values at hand may be tokens."""
+        return next(self.hidden.parameters()).new_full(shape, value)
 
 
 class JointEncoder(nn.Module):
@@ -80,6 +85,12 @@ class JointEncoder(nn.Module):
         """`held` as in `JointTrunk`."""
         features = self.trunk(values, held)
         return self.location(features), self.scale(features)
+
+
+def _input_shape(spec: ModalitySpec, encoder: Encoder) -> tuple[int, ...]:
+    """Shape of a row that a trunk takes in floats: of tokens, that of their embeddings."""
+    embedding = embedding_of(encoder)
+    return spec.shape if embedding is None else embedding.input_shape
 
 
 def _encoder(spec: ModalitySpec, arch: Architecture) -> Encoder:

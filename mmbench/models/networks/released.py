@@ -21,6 +21,7 @@ from mmbench.models.networks.base import (
     channels_last,
     colour_decoder,
     linear_as_convolution,
+    norm,
     require_shape,
 )
 
@@ -50,9 +51,9 @@ def _perceptron(spec: ModalitySpec, arch: Architecture) -> Coder:
 
 def _convolutional(arch: Architecture) -> Coder:
     trunk = nn.Sequential(
-        *(nn.Conv2d(3, 32, 4, 2, 1), *_norm(arch.norm, 32), nn.ReLU(inplace=True)),
-        *(nn.Conv2d(32, 64, 4, 2, 1), *_norm(arch.norm, 64), nn.ReLU(inplace=True)),
-        *(nn.Conv2d(64, 128, 4, 2, 1), *_norm(arch.norm, 128), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(3, 32, 4, 2, 1), *norm(arch.norm, 32), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(32, 64, 4, 2, 1), *norm(arch.norm, 64), nn.ReLU(inplace=True)),
+        *(nn.Conv2d(64, 128, 4, 2, 1), *norm(arch.norm, 128), nn.ReLU(inplace=True)),
         *(
             nn.Flatten(),
             linear_as_convolution(128 * 16, 512, fan_in=128 * 16),
@@ -72,10 +73,6 @@ class FlatBatchNorm(nn.BatchNorm1d):
         if self.training and len(features) == 1:
             return batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(features)
-
-
-def _norm(kind: str, channels: int) -> tuple[nn.Module, ...]:
-    return {"none": (), "batch": (nn.BatchNorm2d(channels),), "group": (nn.GroupNorm(8, channels),)}[kind]
 
 
 def _norm_flat(kind: str) -> tuple[nn.Module, ...]:
