@@ -12,7 +12,7 @@ class Architecture:
     """Frozen values; a dataset's preset `common` fills them for all models alike."""
 
     networks: str = setting(
-        "small", help="Encoders and decoders by name: small, linear, paper (Table 8) or released (code)."
+        "small", help="Encoders and decoders by name: small, linear, transformer, paper (Table 8) or released (code)."
     )
     latent_dim: int = setting(16, low=1, help="D, the size of the latent space.")
     likelihood: str = setting(

@@ -18,7 +18,7 @@ CAPTION = ModalitySpec("caption", "tokens", (32,), Tokens(50, ignored=1))
 IMAGE = ModalitySpec("image", "image", (1, 4, 4))
 
 
-@pytest.mark.parametrize("networks", ["small", "linear", "paper"])
+@pytest.mark.parametrize("networks", ["small", "linear", "paper", "transformer"])
 def test_a_coder_takes_tokens_or_their_embeddings_and_scores_the_vocabulary(networks):
     arch = Architecture(networks=networks, latent_dim=6)
     coder = build(CAPTION, arch)
@@ -31,8 +31,9 @@ def test_a_coder_takes_tokens_or_their_embeddings_and_scores_the_vocabulary(netw
     assert coder.decoder(torch.randn(4, 6)).numel() == 4 * 32 * 50
 
 
-def test_rows_of_a_caption_network_are_independent_and_places_matter():
-    coder = build(CAPTION, Architecture(networks="paper", latent_dim=6))
+@pytest.mark.parametrize("networks", ["small", "paper", "transformer"])
+def test_rows_of_a_caption_network_are_independent_and_places_matter(networks):
+    coder = build(CAPTION, Architecture(networks=networks, latent_dim=6))
     x = torch.randint(50, (4, 32), dtype=torch.int16)
     whole = coder.encoder(x)[0]
     assert torch.allclose(whole[1:2], coder.encoder(x[1:2])[0], atol=1e-6)
