@@ -24,7 +24,7 @@ from mmbench.datasets.rendering import draw
 from mmbench.modality import ModalitySpec
 from mmbench.seeding import generator
 
-__all__ = ["Digits", "DigitsSettings"]
+__all__ = ["Digits", "DigitsSettings", "handwritten"]
 
 VERSION = 1  # raised whenever the content changes
 SEED = 20220425
@@ -102,17 +102,22 @@ class Digits(Dataset):
 
 def make(size: str) -> Arrays:
     """All arrays of a size by name: `<split>-handwritten`, `<split>-street`, `<split>-targets`; without the cache."""
-    images, labels = _handwritten()
     side, street_side = SIDES[size]
     arrays = {}
-    for which, rows in _originals(labels).items():
-        arrays[f"{which}-targets"] = labels[rows]
-        arrays[f"{which}-handwritten"] = _resized(images[rows], side)[:, None]
-        arrays[f"{which}-street"] = draw(labels[rows].tolist(), street_side, seed=SEED, split=which)
+    for which, (images, labels) in handwritten(side).items():
+        arrays[f"{which}-targets"] = labels
+        arrays[f"{which}-handwritten"] = images[:, None]
+        arrays[f"{which}-street"] = draw(labels.tolist(), street_side, seed=SEED, split=which)
     return arrays
 
 
-def _handwritten() -> tuple[np.ndarray, np.ndarray]:
+def handwritten(side: int) -> dict[SplitName, tuple[np.ndarray, np.ndarray]]:
+    """The handwritten originals of each split at `side` pixels: `[N, side, side]` uint8, and their classes `[N]`."""
+    images, labels = _originals()
+    return {which: (_resized(images[rows], side), labels[rows]) for which, rows in _divided(labels).items()}
+
+
+def _originals() -> tuple[np.ndarray, np.ndarray]:
     """Images `[1797, 8, 8]` uint8 (0..16 spread over 0..255) and labels `[1797]` int64."""
     from sklearn.datasets import load_digits
 
@@ -121,7 +126,7 @@ def _handwritten() -> tuple[np.ndarray, np.ndarray]:
     return grey, np.asarray(labels, np.int64)
 
 
-def _originals(labels: np.ndarray) -> dict[SplitName, np.ndarray]:
+def _divided(labels: np.ndarray) -> dict[SplitName, np.ndarray]:
     """Which originals belong to which split, stratified by class, in dataset order."""
     rng = generator(SEED, "originals")
     test = np.zeros(len(labels), bool)

@@ -24,7 +24,7 @@ from mmbench.errors import DataError
 from mmbench.modality import ModalitySpec
 from mmbench.seeding import generator
 
-__all__ = ["MnistSvhn"]
+__all__ = ["MnistSvhn", "Originals", "read_mnist"]
 
 PUBLISHED_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -131,11 +131,12 @@ class MnistSvhn(Dataset):
     def _originals(self, which: SplitName) -> dict[str, Originals]:
         if which not in self._read:
             root = require_root(self.root, dataset=self.name)
-            self._read[which] = {"mnist": _mnist(root, which), "svhn": _svhn(root, which)}
+            self._read[which] = {"mnist": read_mnist(root, which), "svhn": _svhn(root, which)}
         return self._read[which]
 
 
-def _mnist(root: Path, which: SplitName) -> Originals:
+def read_mnist(root: Path, which: SplitName) -> Originals:
+    """MNIST from the idx files below `root`. Raises `DataMissing` or `DataError`."""
     prefix = MNIST_PREFIX[which]
     image_path, label_path = (_idx_path(root, f"{prefix}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
     images, image_md5 = read_idx(image_path, axes=3)

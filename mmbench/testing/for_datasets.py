@@ -131,9 +131,12 @@ def _as_seen(stored: np.ndarray) -> np.ndarray:
 
 @check
 def no_original_stands_in_two_splits(kind: Kind) -> None:
-    """No array of the test split is found in the training split, as far as its bytes tell."""
-    _, splits = _splits(kind)
-    for name, array in splits["test"].arrays.items():
+    """No array of the test split is found in the training split, as far as its bytes tell; texts repeat by nature."""
+    dataset, splits = _splits(kind)
+    for spec in dataset.modalities:
+        if spec.kind == "tokens":
+            continue
+        name, array = spec.name, splits["test"].arrays[spec.name]
         known = {row.tobytes() for row in splits["train"].arrays[name]}
         shared = sum(row.tobytes() in known for row in array)
         promise(shared <= 0.001 * len(array), f"{shared} of {len(array)} test originals of {name} are in train.")
