@@ -79,13 +79,13 @@ class Groups:
     @property
     def leaders(self) -> np.ndarray:
         """The first row of each group `[G]`."""
-        return self.rows[self.first[:-1]]
+        return np.asarray(self.rows[self.first[:-1]])
 
     def members(self, chosen: np.ndarray) -> np.ndarray:
         """All rows of the chosen groups `[g]`, group after group: `[sum of their sizes]`."""
         sizes = self.first[chosen + 1] - self.first[chosen]
         ends = np.cumsum(sizes)
-        return self.rows[np.repeat(self.first[chosen] - (ends - sizes), sizes) + np.arange(sizes.sum())]
+        return np.asarray(self.rows[np.repeat(self.first[chosen] - (ends - sizes), sizes) + np.arange(sizes.sum())])
 
 
 def repeat_within_class(table: np.ndarray, classes: np.ndarray, times: int, rng: np.random.Generator) -> np.ndarray:
