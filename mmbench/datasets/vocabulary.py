@@ -3,7 +3,8 @@
 Words are those of NLTK's Treebank rules (Bird, Klein & Loper, Natural Language Processing with Python, O'Reilly 2009;
 rules by R. MacIntyre), which need no downloaded data. NLTK's `word_tokenize`, which the MMVAE code uses, first cuts
 the text into sentences by its trained Punkt model, so that the full stop within a caption stands apart; here a sentence
-ends at every full stop, question or exclamation mark before white space, which differs where an abbreviation has one.
+ends at every full stop, question or exclamation mark before white space, which differs where an abbreviation has one:
+in 1 of the 88,550 training captions of CUB, which give 1856 words either way.
 
 The vocabulary is the MMVAE code's: three marks, then the words that occur more than three times, in order of their
 first occurrence. A row is a sentence's first words, the end mark, and padding.
