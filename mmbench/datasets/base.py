@@ -41,16 +41,22 @@ class Pairing:
     """Which originals form a row: `table[i, m]` is the index of row i's original in modality `names[m]`.
 
     In the base table each original stands at most once, so that a scheme over its rows is a scheme over originals.
+    Where an original stands in several rows by nature (a photograph with ten captions), `groups` `[n]` says which rows
+    belong together: no original stands in two groups, and a scheme is drawn over groups.
     """
 
     names: tuple[str, ...]
     table: np.ndarray
+    groups: np.ndarray | None = None
 
     @property
     def checksum(self) -> str:
-        """Digest of the table's content, for the record."""
-        header = ",".join(self.names).encode()
-        return hashlib.sha256(header + np.ascontiguousarray(self.table, dtype="<i8").tobytes()).hexdigest()[:16]
+        """Digest of the content, for the record."""
+        digest = hashlib.sha256(",".join(self.names).encode())
+        for part in (self.table, self.groups):
+            if part is not None:
+                digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def pairing(self, which: SplitName, seed: int) -> Pairing:
-        """The base table of a split: each original at most once."""
+        """The base table of a split: each original at most once, or in the rows of one group alone."""
 
     @abstractmethod
     def provenance(self) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ __all__ = ["download_missing"]
 def download_missing(
     root: Path, wanted: Iterable[str], download: Callable[[Any, Path], None], *, dataset: str
 ) -> list[str]:
-    """Download below `root` the wanted files that are not there.
+    """Download below `root` the wanted files and folders that are not there.
 
     Args:
         wanted: paths relative to `root`.
@@ -27,7 +27,7 @@ def download_missing(
     Raises:
         MMBenchError: no connection, a wrong checksum, or a folder that cannot be written.
     """
-    missing = [path for path in wanted if not (root / path).is_file()]
+    missing = [path for path in wanted if not (root / path).exists()]
     if not missing:
         return []
     datasets = _torchvision.load().datasets

@@ -13,6 +13,7 @@ __all__ = [
     "DATA_VARIABLE",
     "combined_digest",
     "data_root",
+    "file_md5",
     "first_existing",
     "how_to_get",
     "read_exactly",
@@ -86,3 +87,12 @@ def combined_digest(digests: Mapping[str, str]) -> str:
     """One digest of a set of files: 16 hexadecimal digits of the SHA-256 over their names and digests."""
     lines = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def file_md5(path: Path) -> str:
+    """MD5 of a file's bytes. Raises `DataError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -2,7 +2,8 @@
 
 The order matters. The scheme is drawn while each original stands in one row only; repeating afterwards, inside the
 complete rows alone, never puts an original into a pair that the scheme left alone. The incomplete rows are repeated as
-often, so that `f` stays the fraction of rows.
+often, so that `f` stays the fraction of rows. Where rows belong together by sharing an original, the scheme is drawn
+over their groups, and `f` is the fraction of groups.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmbench.datasets.base import Dataset, Pairing, Pattern, Split
-from mmbench.datasets.pairing import as_indices, repeat_within_class
+from mmbench.datasets.pairing import Groups, as_indices, repeat_within_class
 from mmbench.datasets.schemes import RowClasses, Rows, Scheme, scheme_of
 from mmbench.errors import CannotBear
 from mmbench.seeding import generator
@@ -46,7 +47,7 @@ def observe(
 
     Args:
         scheme: a scheme or its name.
-        f: fraction of rows that stay complete, in (0, 1].
+        f: fraction of rows (of groups, where the pairing has them) that stay complete, in (0, 1].
         paired_only: keep the complete rows alone.
         coin: an incomplete row may be used for any modality that its scheme could keep (loader option `coin`).
 
@@ -63,8 +64,10 @@ def observe(
     classes = row_classes(dataset.split("train"), pairing)
     _require_classes(dataset, classes)
     labels = np.zeros(len(pairing.table), np.int64) if classes is None else classes
-    known = None if classes is None or dataset.classes is None else RowClasses(classes, dataset.classes)
-    parts = scheme.assign(len(labels), names, known, f, generator(seed, "scheme"))
+    groups = Groups.of(pairing)
+    known = None if classes is None or dataset.classes is None else RowClasses(classes[groups.leaders], dataset.classes)
+    drawn = scheme.assign(len(groups), names, known, f, generator(seed, "scheme"))
+    parts = tuple((observed, groups.members(chosen)) for observed, chosen in drawn)
     if paired_only:
         parts = parts[:1]
     patterns = [_pattern(part, pairing, labels, dataset.settings.pairs, seed) for part in parts]

@@ -8,13 +8,14 @@ alone in another.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mmbench.datasets.base import Pairing
 from mmbench.errors import DataError
 
-__all__ = ["as_indices", "pair_by_class", "repeat_within_class"]
+__all__ = ["Groups", "as_indices", "pair_by_class", "repeat_within_class"]
 
 
 def as_indices(numbers: np.ndarray) -> np.ndarray:
@@ -49,6 +50,42 @@ def _rows_of_class(targets: Sequence[np.ndarray], c: int) -> np.ndarray:
     columns = [np.flatnonzero(labels == c) for labels in targets]
     shortest = min(len(column) for column in columns)
     return np.stack([column[:shortest] for column in columns], axis=1)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The rows of a base table that are observed together.
+
+    Attributes:
+        rows: all rows `[n]`, those of a group side by side and in order, groups in the order of their numbers.
+        first: where in `rows` each group begins `[G + 1]`, with the end of the last one.
+    """
+
+    rows: np.ndarray
+    first: np.ndarray
+
+    @classmethod
+    def of(cls, pairing: Pairing) -> "Groups":
+        """The groups of a pairing; every row is its own where it names none."""
+        n = len(pairing.table)
+        if pairing.groups is None:
+            return cls(np.arange(n), np.arange(n + 1))
+        counts = np.unique(pairing.groups, return_counts=True)[1]
+        return cls(np.argsort(pairing.groups, kind="stable"), np.concatenate([[0], np.cumsum(counts)]))
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    @property
+    def leaders(self) -> np.ndarray:
+        """The first row of each group `[G]`."""
+        return np.asarray(self.rows[self.first[:-1]])
+
+    def members(self, chosen: np.ndarray) -> np.ndarray:
+        """All rows of the chosen groups `[g]`, group after group: `[sum of their sizes]`."""
+        sizes = self.first[chosen + 1] - self.first[chosen]
+        ends = np.cumsum(sizes)
+        return np.asarray(self.rows[np.repeat(self.first[chosen] - (ends - sizes), sizes) + np.arange(sizes.sum())])
 
 
 def repeat_within_class(table: np.ndarray, classes: np.ndarray, times: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,9 +1,11 @@
 """A dataset of row numbers, in which every value says which original it is, and tiny files in the published formats."""
 
 import gzip
+import importlib.util
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -91,3 +93,14 @@ def tiny_root(tmp_path: Path) -> Path:
         labels = (np.arange(n) % 10 + 1).astype(np.uint8)[:, None]
         savemat(root / "SVHN" / f"{which}_32x32.mat", {"X": images, "y": labels}, do_compression=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_cub() -> ModuleType:
+    """The module `tiny_cub.py` beside this file."""
+    spec = importlib.util.spec_from_file_location("tiny_cub", Path(__file__).with_name("tiny_cub.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
