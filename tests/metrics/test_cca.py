@@ -6,18 +6,8 @@ from scipy.linalg import eig
 from sklearn.cross_decomposition import CCA
 
 from mmbench.errors import CannotBear, InvalidSetting
-from mmbench.metrics.cca import (
-    FOLDS,
-    RIDGES,
-    Moments,
-    _folds,
-    canonical_directions,
-    choose_ridge,
-    eigenpairs,
-    fit,
-    moments,
-    principal_axes,
-)
+from mmbench.metrics.cca import Moments, canonical_directions, eigenpairs, moments, principal_axes
+from mmbench.metrics.cca_protocols import FOLDS, RIDGES, _folds, choose_ridge, fit
 
 NO_RIDGE = (0.0, 0.0)
 
