@@ -10,7 +10,7 @@ al. 2018, Shi et al. 2019). The MEME paper's eq. 12 says to minimise it: a mispr
   one prior sample.
 - `ground-truth`: the real pairs of the test split, what a perfect generator would reach.
 - `shuffled`: real images with real captions of other images, over all such pairs: what a generator that ignores what
-  it is given would reach.
+  it is given would reach. It is not zero where test images differ from training images as a whole, as other classes do.
 
 Values depend on the word vectors and on the protocol, so that numbers without their ground truth mean little: every
 score has it in `details`, with the shuffled control and its `share` of the ground truth.
@@ -172,7 +172,6 @@ class CaptionCorrelation(Metric):
             **held,
             "solved_in": list(judge.fit.components),
             "directions": len(judge.fit.directions.correlations),
-            "train_correlation": float(judge.fit.directions.correlations.mean()),
             "train_images": judge.fit.images,
             "word_vectors": self._sentences.digest,
         }

@@ -9,7 +9,7 @@ the constant vector -1, as in the released code of MMVAE (Shi et al. 2019).
 
 v are the vectors of FastText (Bojanowski et al. 2017) as gensim trains it on the training captions: 300 values, window
 3, words that occur three times, 10 epochs. N-grams share 200,000 buckets where gensim's default has ten times as many
-(2.4 GB of vectors): captions of birds have some ten thousand n-grams. One thread, a seed of its own and captions in an
+(2.4 GB of vectors): the words of CUB's captions have 15,000 n-grams. One thread, a seed of its own and captions in an
 order that does not depend on the run make the same captions give the same vectors. They are kept in the cache as plain
 arrays, never in gensim's pickled format.
 """
