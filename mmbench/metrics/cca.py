@@ -84,15 +84,20 @@ def moments(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Moments:
         InvalidSetting: fewer than two pairs.
     """
     count, width = 0, 0
-    mean, scatter = np.zeros(()), np.zeros(())
+    mean, scatter = np.zeros(0), np.zeros((0, 0))
     for x, y in pairs:
         rows = np.concatenate([x, y], axis=1, dtype=np.float64)
-        width, total = x.shape[1], count + len(rows)
+        if not count:
+            width, size = x.shape[1], rows.shape[1]
+            mean, scatter = np.zeros(size), np.zeros((size, size))
+        total = count + len(rows)
         centre = rows.mean(0)
         rows -= centre
         shift = centre - mean
-        scatter = scatter + rows.T @ rows + np.outer(shift, shift) * (count * len(rows) / total)
-        mean, count = mean + shift * (len(rows) / total), total
+        scatter += rows.T @ rows
+        scatter += np.outer(shift, shift * (count * len(rows) / total))
+        mean += shift * (len(rows) / total)
+        count = total
     if count < 2:
         raise InvalidSetting(f"covariances need two pairs or more, got {count}.")
     return Moments(count, width, mean, scatter / (count - 1))
