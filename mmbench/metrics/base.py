@@ -7,6 +7,7 @@ The view caches encodings, samples and reconstructions, so that ten metrics cost
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -116,6 +117,7 @@ class Context:
             there is none.
         seed: the run's evaluation seed.
         log_density: the exact log density of the data; returns None for a dataset that does not know it.
+        cache: folder for what depends on data alone and is fitted once; None for none.
     """
 
     model: MultimodalVAE
@@ -125,6 +127,7 @@ class Context:
     classifier: "Callable[[str, str], Classifier]"
     seed: int
     log_density: LogDensity
+    cache: Path | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

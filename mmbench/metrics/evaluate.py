@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,6 +69,7 @@ def evaluate(
     classifiers: Classifiers | None,
     seed: int,
     log_density: LogDensity = lambda values: None,
+    cache: Path | None = None,
     progress: Callable[[str], None] = log.info,
 ) -> Evaluation:
     """Score a fitted model.
@@ -78,6 +80,7 @@ def evaluate(
         classifiers: of this dataset; None skips the metrics that need them.
         seed: the run's seed; the noise of evaluation is a stream of its own.
         log_density: exact log densities of the data; unknown by default.
+        cache: folder for what metrics fit on the data alone; None keeps nothing.
         progress: is told which metric is being worked on.
 
     Raises:
@@ -94,7 +97,7 @@ def evaluate(
             raise Skipped("there are no classifiers for this dataset.")
         return classifiers.get(name, strength)
 
-    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density)
+    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density, cache=cache)
     with _frozen(model):
         return _run(made, context, test, progress)
 

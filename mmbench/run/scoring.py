@@ -55,6 +55,7 @@ def score(
         classifiers=classifiers,
         seed=seed,
         log_density=dataset.log_density,
+        cache=cache_folder(),
         progress=progress,
     )
     return Scored(found, classifiers.digests())
