@@ -90,7 +90,9 @@ def _means(rows: Sequence[Row], way_of: Callable[[Row], Way]) -> list[Row]:
         if row.n:
             wanted[kind].add((row.given, row.target))
         held[row.condition, canonical_json(row.protocol), kind].append(row)
-    return [_mean(members, kind[-1], wanted[kind]) for (_, _, kind), members in held.items()]
+    found = [_mean(members, kind[-1], wanted[kind]) for (_, _, kind), members in held.items()]
+    places = {condition: place for place, condition in enumerate(dict.fromkeys(row.condition for row in rows))}
+    return sorted(found, key=lambda row: (places[row.condition], row.given, row.target))
 
 
 def _mean(rows: Sequence[Row], way: Way, wanted: set[Way]) -> Row:

@@ -47,9 +47,9 @@ def heat_map(
 
 def _ticks(ax: Axes, lines: Sequence[str], columns: Sequence[str]) -> None:
     step = -(-len(columns) // 20)
-    upright = max(map(len, columns)) > LETTERS
-    texts = [plain(c) for c in columns[::step]]
-    ax.set_xticks(range(0, len(columns), step), texts, fontsize=7.5, **({"rotation": 90} if upright else {}))
+    ax.set_xticks(range(0, len(columns), step), [plain(c) for c in columns[::step]], fontsize=7.5)
+    if max(map(len, columns)) > LETTERS:
+        ax.tick_params(axis="x", labelrotation=90)
     ax.set_yticks(range(len(lines)), list(lines), fontsize=8)
     ax.tick_params(length=0)
     ax.grid(visible=False)

@@ -7,12 +7,11 @@ from mmbench.results.report.averages import by_number, number_given
 from mmbench.results.report.captions import figures_text, n_of, seeds_of
 from mmbench.results.report.contents import FigureItem
 from mmbench.results.report.desk import Desk, Setting
-from mmbench.results.report.drawing.against_f import Line
+from mmbench.results.report.drawing.against_f import Line, Reference
 from mmbench.results.report.drawing.by_number import NumberPanel, against_number
 from mmbench.results.report.groups import Variant, condition_of
 from mmbench.results.report.sections.limits import few, left_out_text
 from mmbench.results.report.summaries import Row
-from mmbench.results.report.tables.bounds import mean_references
 from mmbench.results.report.tables.lines import row_record
 
 __all__ = ["by_number_figure"]
@@ -20,7 +19,9 @@ __all__ = ["by_number_figure"]
 Points = dict[int, Row]  # number of given modalities -> mean
 
 
-def by_number_figure(desk: Desk, rows: Sequence[Row], *, name: str, title: str, what: str) -> list[FigureItem]:
+def by_number_figure(
+    desk: Desk, rows: Sequence[Row], *, name: str, title: str, what: str, references: tuple[Reference, ...] = ()
+) -> list[FigureItem]:
     """A panel for the complete runs and one for the smallest `f` of each scheme; no figure without a mean.
 
     Args:
@@ -37,7 +38,7 @@ def by_number_figure(desk: Desk, rows: Sequence[Row], *, name: str, title: str, 
         return []
     panels = [
         NumberPanel(setting.text, tuple(_line(v, setting, points) for v, points in lines.items()),
-                    mean_references(desk))
+                    references)
         for setting, lines in by_setting.items()
     ]  # fmt: skip
     drawn = [row for lines in by_setting.values() for points in lines.values() for row in points.values()]

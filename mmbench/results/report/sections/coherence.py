@@ -17,7 +17,13 @@ from mmbench.results.report.sections.common import (
 )
 from mmbench.results.report.sections.laplace import laplace
 from mmbench.results.report.summaries import Row
-from mmbench.results.report.tables.bounds import bounds_table, classifiers_text, coherence_references, judges_differ
+from mmbench.results.report.tables.bounds import (
+    bounds_table,
+    classifiers_text,
+    coherence_references,
+    judges_differ,
+    mean_references,
+)
 from mmbench.results.report.tables.lines import per_class_table
 from mmbench.results.report.tables.pivot import score_table
 from mmbench.results.report.tables.published import published_numbers
@@ -40,7 +46,10 @@ def coherence(desk: Desk) -> Section | None:
         many = many_modalities(micro)
         if many:
             what = "Share of test rows whose generation has its input's class (estimator micro)"
-            items += by_number_figure(desk, micro, name="coherence-number", title="Cross coherence", what=what)
+            items += by_number_figure(
+                desk, micro, name="coherence-number", title="Cross coherence", what=what,
+                references=mean_references(desk),
+            )  # fmt: skip
         drawn, told = _few_panels(micro) if many else (micro, "")
         items += figures_against_f(
             desk, drawn, "coherence", "Cross coherence", coherence_references(desk), published,

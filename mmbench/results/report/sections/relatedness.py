@@ -19,7 +19,7 @@ from mmbench.results.report.sections.pairs import pairs_figure
 
 __all__ = ["relatedness"]
 
-PANELS, FEWEST = 36, 3  # of all pairs of modalities and all models; pairs that are drawn even so
+PAIRS = 3  # of modalities, that are drawn: all there are of three modalities
 
 
 def relatedness(desk: Desk) -> Section | None:
@@ -50,18 +50,17 @@ def _table(desk: Desk) -> list[TableItem]:
     )  # fmt: skip
 
 
-def _few_pairs(names: Sequence[str], held: Held) -> tuple[list[str], str]:
-    """The arrays, one a pair of modalities, that are drawn of all models, and which pairs are left out."""
-    most = max(FEWEST, PANELS // max(len(held), 1))
-    others = [name.partition("/")[2].replace("|", " and ") for name in names[most:]]
+def _few_pairs(names: Sequence[str]) -> tuple[list[str], str]:
+    """The arrays, one a pair of modalities, that are drawn, and which pairs are left out."""
+    others = [name.partition("/")[2].replace("|", " and ") for name in names[PAIRS:]]
     told = f"Not drawn, to stay readable: {', '.join(others)}; the table has every pair." if others else ""
-    return list(names[:most]), told
+    return list(names[:PAIRS]), told
 
 
 def _histograms(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     rows: dict[str, list[Histogram]] = {}
     told = []
-    names, pairs_left = _few_pairs(names_of(held, "histogram/"), held)
+    names, pairs_left = _few_pairs(names_of(held, "histogram/"))
     for name in names:
         lack_arrays(desk, setting, held, "relatedness", name)
         for variant, (_, arrays) in held.items():
@@ -115,7 +114,7 @@ def _with_auroc(desk: Desk, setting: Setting, variant: Variant, pair: tuple[str,
 
 def _matrices(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     items = []
-    names, pairs_left = _few_pairs(names_of(held, "class_distance/"), held)
+    names, pairs_left = _few_pairs(names_of(held, "class_distance/"))
     for name in names:
         lack_arrays(desk, setting, held, "relatedness", name)
         pair = name.removeprefix("class_distance/")
