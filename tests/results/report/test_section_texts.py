@@ -171,6 +171,7 @@ def test_vectors_are_told_in_words_and_the_figure_says_so(make: Make, tmp_path: 
     assert words.count("\N{BULLET} row 1: a red bird") == G
     joint = found[f"Joint samples{AT}"]
     assert "Of image, feature vectors, there is no picture." in joint.caption
+    assert "N(0, I); image: no picture" in words_in(tmp_path / joint.drawing.svg)
     assert not desk.missing
     assert "row 1: a red bird" in [row[-1] for row in table.body]
 
@@ -289,3 +290,10 @@ def test_a_text_without_end_ends_in_dots_and_stays_in_the_figure(tmp_path: Path)
 def test_signs_without_a_glyph_are_replaced_so_that_nothing_warns() -> None:
     sign, accented = "\N{REPLACEMENT CHARACTER}", "\N{LATIN SMALL LETTER E WITH ACUTE}"
     assert drawable(f"\N{BIRD}\N{CJK UNIFIED IDEOGRAPH-9CE5} {accented}\x07") == f"{sign}{sign} {accented}{sign}"
+
+
+def test_what_would_be_broken_mathematics_is_drawn_as_text(tmp_path: Path) -> None:
+    figure = texts_beside([Entry(r"$\frac{$ here", (Answer(r"$\x$", "mvae", texts=(r"$_{$",)),), note="$^$")])
+    with applied():
+        drawing = save(figure, tmp_path, "signs")
+    assert {r"$\frac{$ here", r"$\x$", r"$_{$", "$^$"} <= set(words_in(tmp_path / drawing.svg))

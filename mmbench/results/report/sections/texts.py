@@ -72,12 +72,15 @@ def joint_texts(
     names = names_of(shown, "joint/")
     modalities = [name.removeprefix("joint/") for name in names]
     most = max(2, min(PRIOR, PRIORS // len(shown)))
-    entries = [
-        Entry(desk.group.names[v], _samples(arrays, written[v], most), _prior(arrays))
-        for v, (_, arrays) in shown.items()
+    arrays = next(iter(shown.values()))[1]
+    vectors = [
+        name for name in modalities if f"joint/{name}" in arrays and kind_of(arrays[f"joint/{name}"]) == "vector"
     ]
-    vectors = [n.removeprefix("joint/") for n in names for _, arrays in [next(iter(shown.values()))]
-               if n in arrays and kind_of(arrays[n]) == "vector"]  # fmt: skip
+    unseen = "".join(f"; {name}: no picture" for name in vectors)
+    entries = [
+        Entry(desk.group.names[v], _samples(held_arrays, written[v], most), _prior(held_arrays) + unseen)
+        for v, (_, held_arrays) in shown.items()
+    ]
     caption = (
         f"Samples without any input: each line is one latent sample decoded to {' and '.join(modalities)}, of every "
         f"model the first {most}. Models without a joint prior are sampled from the stand-in named.",
