@@ -1,14 +1,15 @@
 """What stands between a run and a printed number: every difference that its record shows, each as one phrase.
 
 Compared is what the paper states (`published.stated`): the condition, the data, the pairing, networks and likelihoods,
-the optimiser, the budget, the metric's protocol. Not compared is what it leaves open (latent size, K, batch size: see
-`UNSTATED`). What a record does not say counts as a difference: nothing is taken for granted.
+the optimiser, the budget, the metric's protocol; of a number of real pairs, data and protocol alone. Not compared is
+what it leaves open (latent size, K, batch size: see `UNSTATED`). What a record does not say counts as a difference:
+nothing is taken for granted.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmbench.results.published import PublishedScore
+from mmbench.results.published import GROUND_TRUTH, PublishedScore
 from mmbench.results.published.counterparts import counterparts, without_samples
 from mmbench.results.published.stated import STATED, Stated
 
@@ -35,26 +36,34 @@ def differences(
     found = [*_condition(row, spec)]
     stated = STATED.get(row.dataset)
     if stated is not None and spec.get("dataset") == row.dataset:
-        found += _data(stated, provenance)
-        found += _setup(row, stated, spec)
-        found += _budget(stated, spec, timings)
+        found += _data(stated, spec, provenance)
+        if row.model != GROUND_TRUTH:
+            found += _setup(row, stated, spec)
+            found += _budget(stated, spec, timings)
     found += _protocol(row, estimator, params or {})
     return tuple(found)
 
 
 def _condition(row: PublishedScore, spec: Mapping[str, Any]) -> Iterator[str]:
-    for name in CONDITION:
+    for name in CONDITION if row.model != GROUND_TRUTH else ("dataset",):
         ours, printed = spec.get(name), getattr(row, name)
         if ours != printed:
             yield f"another {name}: {ours} (the paper's: {printed})"
-    if spec.get("paired_only") and spec.get("scheme") != "complete":
+    if row.model != GROUND_TRUTH and spec.get("paired_only") and spec.get("scheme") != "complete":
         yield "trained on the paired rows alone"
 
 
-def _data(stated: Stated, provenance: Mapping[str, Any]) -> Iterator[str]:
+def _data(stated: Stated, spec: Mapping[str, Any], provenance: Mapping[str, Any]) -> Iterator[str]:
+    settings = spec.get("settings", {}).get("data", {})
+    for name, printed in stated.data.items():
+        if (ours := settings.get(name)) != printed:
+            yield f"another data.{name}: {_said(ours)} (the paper's: {printed})"
     data = provenance.get("data", {})
     status = data.get("status", "not recorded")
     if status == "published":
+        return
+    if subset := data.get("subset"):  # the dataset's own words for what is lacking
+        yield f"a subset of the data ({subset})"
         return
     counts = data.get("counts", {})
     fewer = "; ".join(
@@ -117,6 +126,10 @@ def _protocol(row: PublishedScore, estimator: str, params: Mapping[str, Any]) ->
     expected = [counterpart.estimator for counterpart in counterparts(row)]
     if estimator and without_samples(estimator) not in expected:
         yield f"another estimator: {estimator} (the paper's: {' or '.join(expected) or 'not in mmbench'})"
+    stated = STATED.get(row.dataset)
+    for name, printed in (stated.protocol.get(row.metric, {}) if stated else {}).items():
+        if (ours := params.get(name, printed)) != printed:
+            yield f"another {name}: {ours} (the paper's: {printed})"
     if (judge := params.get("classifier", "standard")) != "standard":
         yield f"another classifier: {judge} (the literature's: standard)"
     if row.protocol:

@@ -1,7 +1,7 @@
 """The published tables, spot-checked against values read from the paper's pages; what stands beside them."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -132,6 +132,10 @@ class TestCounterparts:
                 ("predictive_information", "svhn", "svhn", "svgp"),
             ),
             (
+                {"table": "Table 5", "model": "mmvae", "given": "image"},
+                ("caption_correlation", "image", "caption", "cca"),
+            ),
+            (
                 {"table": "Table 2", "given": "svhn", "own_settings": "model.direction=both"},
                 ("log_likelihood", "svhn", "mnist", "conditional-iwae"),
             ),
@@ -146,8 +150,12 @@ class TestCounterparts:
             Counterpart("cross_coherence", "mnist", "svhn", "micro"),
         )
 
+    def test_real_pairs_have_a_score_of_their_own(self) -> None:
+        found = counterparts(_cell(model="ground-truth"))
+        assert found == (Counterpart("caption_correlation", "", "", "ground-truth"),)
+
     def test_nothing_for_a_metric_that_is_not_there(self) -> None:
-        assert counterparts(_cell(model="ground-truth")) == ()
+        assert counterparts(replace(_cell(model="ground-truth"), model="meme", metric="beauty")) == ()
 
     @pytest.mark.parametrize(("name", "bare"), [("iwae-100", "iwae"), ("micro", "micro"), ("linear-sample",) * 2])
     def test_the_number_of_samples_is_no_part_of_the_name(self, name: str, bare: str) -> None:

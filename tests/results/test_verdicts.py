@@ -226,12 +226,30 @@ class TestDifferences:
         arch = {"networks": "paper", "likelihood": "laplace"}
         train = {**STATED_SPEC["settings"]["train"], "lr": 1e-4, "epochs": 300, "steps": None}
         spec = {**STATED_SPEC, "dataset": "cub", "settings": {"model": {"direction": "both"}, "arch": arch}}
-        spec["settings"] = {**spec["settings"], "train": train}
+        spec["settings"] = {**spec["settings"], "train": train, "data": {"features": "resnet101"}}
         data = {"data": {"status": "published"}}
         assert differences(row, spec=spec, provenance=data, timings={"steps": 10}) == ()
         train["epochs"] = 30
         (reason,) = differences(row, spec=spec, provenance=data, timings={"steps": 10})
         assert reason == "another budget: 10 steps (the paper's: 300 epochs)"
+
+    def test_other_features_a_subset_and_another_cca_are_reasons(self) -> None:
+        row = _row(table="Table 5", given="image")
+        data = {"data": {"status": "unverified", "subset": "18 of 200 classes"}}
+        spec = {"dataset": "cub", "settings": {"data": {"features": "pixels"}}}
+        found = differences(row, spec=spec, provenance=data, timings={}, estimator="cca", params={"protocol": "small"})
+        assert "another data.features: pixels (the paper's: resnet101)" in found
+        assert "a subset of the data (18 of 200 classes)" in found
+        assert found[-1] == "another protocol: small (the paper's: mmvae)"
+
+    def test_real_pairs_hang_on_data_and_protocol_alone(self) -> None:
+        row = _row(table="Table 5", model="ground-truth", scheme="", given="")
+        spec = {"dataset": "cub", "model": "mvae", "f": 0.5, "settings": {"data": {"features": "resnet101"}}}
+        published = {"data": {"status": "published"}}
+        told = {"spec": spec, "timings": {}, "estimator": "ground-truth"}
+        assert differences(row, **told, provenance=published, params={"protocol": "mmvae"}) == ()
+        (reason,) = differences(row, **told, provenance={}, params={"protocol": "mmvae"})
+        assert reason == "the data is not known to be the published one (not recorded)"
 
 
 class TestUnknownProtocols:
@@ -287,9 +305,8 @@ class TestNotMeasured:
         assert verdict(_row(), [failed, run(0.62, 1)]).ours.n == 1
 
     def test_a_metric_that_is_not_there(self, run: Callable[..., RunRecord]) -> None:
-        self._nothing(
-            verdict(_row(table="Table 5", given="image"), [run()]), "mmbench has no metric for cca_correlation"
-        )
+        row = replace(_row(table="Table 5", given="image"), metric="beauty")
+        self._nothing(verdict(row, [run()]), "mmbench has no metric for beauty")
 
 
 def test_the_newest_version_and_the_standard_judge_are_taken(run: Callable[..., RunRecord]) -> None:

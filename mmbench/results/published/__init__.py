@@ -24,7 +24,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PublishedScore", "published_rows", "published_scores", "published_slips"]
+__all__ = ["GROUND_TRUTH", "PublishedScore", "published_rows", "published_scores", "published_slips"]
+
+
+GROUND_TRUTH = "ground-truth"
+"""Stands for a model where real pairs were scored, which no model had a part in."""
 
 
 @dataclass(frozen=True)

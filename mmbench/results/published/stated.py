@@ -1,12 +1,13 @@
 """What the papers say of how their numbers were made: what a run must share before it is compared with them.
 
 Joy et al. (ICLR 2022): appendix K has optimiser, epochs and networks (Table 8), the text on the experiments the
-likelihoods. The counts of the originals are those of the published datasets, 56,068 the pairs of the released code,
+likelihoods. Correlations of captions are measured by the released code of MMVAE, which the paper follows (appendix G).
+The counts of the originals are those of the published datasets, 56,068 the pairs of the released code,
 which pairs each digit once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 __all__ = ["STATED", "UNSTATED", "Stated"]
@@ -28,6 +29,8 @@ class Stated:
         epochs: passes over the training pairs.
         networks, likelihood: as section `arch` of a run's settings calls them.
         optimiser: settings of section `train`.
+        data: settings of section `data`.
+        protocol: what a score's `params` must say, where they say anything of it: metric -> name -> value.
     """
 
     originals: Mapping[str, Mapping[str, int]]
@@ -36,6 +39,8 @@ class Stated:
     networks: str
     likelihood: str
     optimiser: Mapping[str, str | float | bool]
+    data: Mapping[str, str] = field(default_factory=dict)
+    protocol: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def steps(self, batch_size: int) -> int | None:
         """Optimiser steps of all epochs in batches of `batch_size`, the last one short; None without `pairs`.
@@ -61,7 +66,14 @@ STATED: Mapping[str, Stated] = MappingProxyType(
             optimiser=_adam(5e-4),
         ),
         "cub": Stated(
-            originals={}, pairs=None, epochs=300, networks="paper", likelihood="laplace", optimiser=_adam(1e-4)
+            originals={},
+            pairs=None,
+            epochs=300,
+            networks="paper",
+            likelihood="laplace",
+            optimiser=_adam(1e-4),
+            data=MappingProxyType({"features": "resnet101"}),
+            protocol=MappingProxyType({"caption_correlation": MappingProxyType({"protocol": "mmvae"})}),
         ),
     }
 )

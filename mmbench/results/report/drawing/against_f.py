@@ -3,7 +3,7 @@
 One panel a direction or modality, one line a model and scheme, named as in the paper: MEME with the subscript SVHN saw
 SVHN in every row. `f = 1` under any scheme is the complete run, so that run ends every line of its model.
 Published numbers are dashed, in panels of one scheme each, where lines of both kinds can be told apart; more than
-`TOGETHER` lines are parted by scheme too.
+`TOGETHER` lines are parted by scheme too. More than `ACROSS` panels, of more than two modalities, stand in rows.
 """
 
 from collections import defaultdict
@@ -21,23 +21,30 @@ from mmbench.results.report.groups import Variant
 from mmbench.results.report.summaries import Row
 
 __all__ = [
+    "ACROSS",
+    "TOGETHER",
     "Line",
     "Panel",
     "Published",
     "Reference",
     "against_f",
     "by_scheme",
+    "crowded",
     "draw_line",
+    "draw_reference",
     "fraction_axis",
     "lines_of",
+    "schemes_of",
 ]
 
 TOGETHER = 10  # lines that a panel holds and still can be read
+ACROSS = 3  # panels in a row
+LOW = 0.06  # references above it have their text below, where there is room: lines of models mostly lie above a low one
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A horizontal line: what a classifier or the majority class reaches."""
+    """A horizontal line: what a classifier or the majority class reaches, or real pairs do."""
 
     text: str
     value: float
@@ -74,32 +81,46 @@ class Line:
     points: tuple[tuple[float, float, float | None], ...]
 
 
-def against_f(panels: Sequence[Panel], names: Mapping[Variant, str], *, ylabel: str) -> Figure:
-    """All lines of a panel together, or parted by scheme where they would be too many to read."""
-    if max((len(lines_of(panel.rows)) for panel in panels), default=0) > TOGETHER and len(_schemes(panels)) > 1:
+def against_f(panels: Sequence[Panel], names: Mapping[Variant, str], *, ylabel: str, shares: bool = True) -> Figure:
+    """All lines of a panel together, or parted by scheme where they would be too many to read.
+
+    Args:
+        shares: whether the quantity is a share, drawn from 0 to 1; otherwise the axis is what the values need.
+    """
+    if crowded(panels):
         own = [Panel(panel.title, panel.rows, panel.references) for panel in panels]
-        return by_scheme(own, names, ylabel=ylabel)
-    figure = new_figure(4.4 * len(panels) + 0.2, 4.1)
-    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        return by_scheme(own, names, ylabel=ylabel, shares=shares)
+    across, down = min(len(panels), ACROSS), -(-len(panels) // ACROSS)
+    figure = new_figure(4.4 * across + 0.2, 4.1 if down == 1 else 3.2 * down + 0.8)
+    axes = figure.subplots(down, across, squeeze=False, sharey=True)
     handles: dict[str, Any] = {}
-    for ax, panel in zip(axes, panels, strict=True):
-        handles |= _panel(ax, panel, lines_of(panel.rows), names)
+    for ax, panel in zip(axes.ravel(), panels, strict=False):
+        handles |= _panel(ax, panel, lines_of(panel.rows), names, shares=shares)
         ax.set_title(plain(panel.title))
-    axes[0].set_ylabel(ylabel)
+    for ax in axes.ravel()[len(panels) :]:
+        ax.set_visible(False)
+    for row in axes:
+        row[0].set_ylabel(ylabel)
     legend(figure, handles)
     return figure
 
 
-def by_scheme(panels: Sequence[Panel], names: Mapping[Variant, str], *, ylabel: str) -> Figure:
+def crowded(panels: Sequence[Panel]) -> bool:
+    """Whether the lines of a panel are too many to be read together, and scheme by scheme are fewer."""
+    most = max((len(lines_of(panel.rows)) for panel in panels), default=0)
+    return most > TOGETHER and len(schemes_of(panels)) > 1
+
+
+def by_scheme(panels: Sequence[Panel], names: Mapping[Variant, str], *, ylabel: str, shares: bool = True) -> Figure:
     """A row of panels for each scheme, published numbers dashed beside."""
-    schemes = _schemes(panels)
+    schemes = schemes_of(panels)
     figure = new_figure(4.4 * len(panels) + 0.2, 2.7 * len(schemes) + 0.9)
     axes = figure.subplots(len(schemes), len(panels), squeeze=False, sharey=True, sharex=True)
     handles: dict[str, Any] = {}
     for row, scheme in zip(axes, schemes, strict=True):
         for ax, panel in zip(row, panels, strict=True):
             lines = [line for line in lines_of(panel.rows) if line.scheme in (scheme, "complete")]
-            handles |= _panel(ax, panel, lines, names, plain_names=True)
+            handles |= _panel(ax, panel, lines, names, plain_names=True, shares=shares)
             handles |= _published(ax, panel.published, scheme)
             ax.set_title(plain(f"{panel.title}, {scheme}"))
             ax.label_outer()
@@ -135,13 +156,20 @@ def _protocols_differ(keys: Any) -> set[Variant]:
     return {variant for variant, notes in seen.items() if len(notes) > 1}
 
 
-def _schemes(panels: Sequence[Panel]) -> list[str]:
+def schemes_of(panels: Sequence[Panel]) -> list[str]:
+    """The schemes that hide something, sorted; `complete` alone where there are none."""
     own = {row.condition.scheme for panel in panels for row in panel.rows if row.mean is not None}
     return sorted(own - {"complete"}) or ["complete"]
 
 
 def _panel(
-    ax: Axes, panel: Panel, lines: Sequence[Line], names: Mapping[Variant, str], *, plain_names: bool = False
+    ax: Axes,
+    panel: Panel,
+    lines: Sequence[Line],
+    names: Mapping[Variant, str],
+    *,
+    plain_names: bool = False,
+    shares: bool = True,
 ) -> dict[str, Any]:
     schemes = sorted({line.scheme for line in lines_of(panel.rows)})
     order = list(names)
@@ -152,9 +180,13 @@ def _panel(
         style = "-" if plain_names else line_style(line.scheme, schemes)
         handles[text] = draw_line(ax, line, style, marker(order.index(line.variant)))
     for reference in panel.references:
-        _refer(ax, reference)
-    fraction_axis(ax, _fractions(panel))
+        draw_reference(ax, reference, below=reference.value > LOW if shares else reference is _highest(panel))
+    fraction_axis(ax, _fractions(panel), shares=shares)
     return handles
+
+
+def _highest(panel: Panel) -> Reference:
+    return max(panel.references, key=lambda reference: reference.value)
 
 
 def draw_line(ax: Axes, line: Line, style: Any, mark: str) -> Any:
@@ -197,9 +229,9 @@ def _published(ax: Axes, numbers: Sequence[Published], scheme: str) -> dict[str,
     return handles
 
 
-def _refer(ax: Axes, reference: Reference) -> None:
+def draw_reference(ax: Axes, reference: Reference, *, below: bool) -> None:
+    """The line, dotted, with its text below or above it."""
     ax.axhline(reference.value, color="#6b7078", linewidth=1.0, linestyle=(0, (1, 2)), zorder=1.5)
-    below = reference.value > 0.06  # where there is room: lines of models mostly lie above a low reference
     ax.annotate(
         plain(f"{reference.text} {reference.value:.3f}"),
         (0.01, reference.value),
@@ -216,13 +248,14 @@ def _fractions(panel: Panel) -> set[float]:
     return {r.condition.f for r in panel.rows if r.mean is not None} | {p.f for p in panel.published}
 
 
-def fraction_axis(ax: Axes, fractions: Iterable[float]) -> None:
-    """An axis of `f` by factors of two with the fractions there are, beside one of shares from 0 to 1."""
+def fraction_axis(ax: Axes, fractions: Iterable[float], *, shares: bool = True) -> None:
+    """An axis of `f` by factors of two with the fractions there are, beside one of shares from 0 to 1 or any other."""
     fs = sorted({*fractions, 1.0})
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(fs))
     ax.xaxis.set_major_formatter(FixedFormatter([f"{f:g}" for f in fs]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(min(fs[0], 0.5) / 1.15, 1.15)
-    ax.set_ylim(0, 1)
+    if shares:
+        ax.set_ylim(0, 1)
     ax.set_xlabel("fraction f of complete rows")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mmbench.results.report.drawing.canvas import new_figure, titled
 
-__all__ = ["Block", "grid", "is_images", "mosaic"]
+__all__ = ["COLUMNS", "ROWS", "Block", "grid", "is_images", "mosaic", "rgb"]
 
 COLUMNS, ROWS = 10, 6  # images across and down in a block
 ACROSS = 3  # blocks side by side
@@ -66,7 +66,7 @@ def mosaic(rows: Sequence[np.ndarray], *, side: int, lead: bool = False) -> np.n
     picture = np.ones((tops[-1] + side, columns * (side + gap) - gap, 3))
     for top, row in zip(tops, chosen, strict=True):
         for j, image in enumerate(row):
-            pixels = _enlarged(_rgb(image), side)
+            pixels = _enlarged(rgb(image), side)
             left = j * (side + gap)
             picture[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     return picture
@@ -82,7 +82,8 @@ def _show(ax: Axes, block: Block, picture: np.ndarray) -> None:
     titled(ax, block.title, WIDTH)
 
 
-def _rgb(image: np.ndarray) -> np.ndarray:
+def rgb(image: np.ndarray) -> np.ndarray:
+    """A grey or colour image `[C, H, W]`, uint8 or floats, as `[H, W, 3]` of floats in [0, 1]."""
     unit = image.astype(np.float64) / 255 if image.dtype == np.uint8 else np.clip(image.astype(np.float64), 0, 1)
     pixels = np.moveaxis(np.nan_to_num(unit), 0, -1)
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels

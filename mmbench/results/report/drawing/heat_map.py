@@ -14,6 +14,7 @@ __all__ = ["Heat", "heat_map"]
 
 WRITTEN = 12  # columns up to which cells are square and have their numbers
 NUMBERS = 150  # cells of a panel beyond which they would be a texture
+LETTERS = 5  # of a column's name that stand below its cell; longer ones are turned
 DARK = 0.55  # cells below it have white numbers
 
 
@@ -47,6 +48,8 @@ def heat_map(
 def _ticks(ax: Axes, lines: Sequence[str], columns: Sequence[str]) -> None:
     step = -(-len(columns) // 20)
     ax.set_xticks(range(0, len(columns), step), [plain(c) for c in columns[::step]], fontsize=7.5)
+    if max(map(len, columns)) > LETTERS:
+        ax.tick_params(axis="x", labelrotation=90)
     ax.set_yticks(range(len(lines)), list(lines), fontsize=8)
     ax.tick_params(length=0)
     ax.grid(visible=False)

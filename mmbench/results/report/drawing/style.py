@@ -7,9 +7,11 @@ gets one of them by a hash of its name, so that it keeps its colour from report 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import matplotlib.style
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 __all__ = [
     "COLOURS",
@@ -18,6 +20,7 @@ __all__ = [
     "SAME",
     "applied",
     "colour",
+    "drawable",
     "label",
     "line_style",
     "marker",
@@ -44,8 +47,10 @@ COLOURS = {
 OTHERS = ("#117733", "#AA4499", "#88CCEE", "#661100", "#6699CC")  # none of the above
 MARKERS = "osD^vPX*<>hp"
 
+FONT = "DejaVu Sans"
+
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
@@ -121,3 +126,19 @@ def label(name: str, scheme: str) -> str:
 def plain(text: str) -> str:
     """Text that matplotlib draws as it stands: no mathematics, and never left out of a legend."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def drawable(text: str) -> str:
+    """Text of a stranger as the font can draw it: all white space is a blank, and what has no glyph the sign for that.
+
+    >>> drawable("a\\tb\\x07")
+    'a b\N{REPLACEMENT CHARACTER}'
+    """
+    known = _characters()
+    return "".join(" " if c.isspace() else c if ord(c) in known else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@lru_cache(maxsize=1)
+def _characters() -> frozenset[int]:
+    """The code points of the font."""
+    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from mmbench.results.report.contents import Section
 from mmbench.results.report.desk import Desk
+from mmbench.results.report.sections.attributes import attributes
+from mmbench.results.report.sections.caption_quality import caption_quality
 from mmbench.results.report.sections.coherence import coherence
 from mmbench.results.report.sections.comparisons import comparisons
+from mmbench.results.report.sections.correlation import correlation
 from mmbench.results.report.sections.cost import cost
 from mmbench.results.report.sections.directions import directions
 from mmbench.results.report.sections.embeddings import embeddings
@@ -49,10 +52,13 @@ PARTS = (
     Part("comparisons", comparisons),
     Part("verdicts", verdicts),
     Part("coherence", coherence),
+    Part("attributes", attributes),
+    Part("correlation", correlation),
     Part("latent", latent_accuracy),
     Part("relatedness", relatedness),
     Part("embeddings", embeddings),
     Part("generations", generations, drawn=True),
+    Part("caption-quality", caption_quality),
     Part("likelihoods", likelihoods),
     Part("trade-off", coherence_against_likelihood, drawn=True),
     Part("directions", directions),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from mmbench.results.records import RunRecord
@@ -9,8 +10,18 @@ from mmbench.results.report.captions import n_of, seeds_of, terms_of, unreliable
 from mmbench.results.report.commands import further_run
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
-from mmbench.results.report.drawing.against_f import Panel, Published, Reference, against_f, by_scheme
+from mmbench.results.report.drawing.against_f import (
+    ACROSS,
+    Panel,
+    Published,
+    Reference,
+    against_f,
+    by_scheme,
+    crowded,
+    schemes_of,
+)
 from mmbench.results.report.drawing.style import subscript
+from mmbench.results.report.files import safe
 from mmbench.results.report.groups import condition_of
 from mmbench.results.report.summaries import Row
 from mmbench.results.report.tables.lines import direction, row_record
@@ -37,8 +48,16 @@ def figures_against_f(
     caption: Sequence[str],
     *,
     number: str = "",
+    shares: bool = True,
+    source: str = "Tables 3 and 4",
 ) -> list[FigureItem]:
-    """One panel a direction or modality; beside published numbers, one line of panels a scheme too."""
+    """One panel a direction or modality; beside published numbers, one line of panels a scheme too.
+
+    Args:
+        number: what the figure is in the paper.
+        shares: whether the quantity is a share, drawn from 0 to 1.
+        source: the paper's tables that `published` is from.
+    """
     every, rows = rows, _of_main(desk, rows)
     keys = sorted({(row.given, row.target) for row in rows})
     panels = [
@@ -63,17 +82,36 @@ def figures_against_f(
     data = [row_record(desk.group, row, None) for row in rows if row.n]
     items: list[FigureItem] = []
     if not (beside_published and len({row.condition.scheme for row in rows} - {"complete"}) < 2):
-        items += desk.figure(
-            partial(against_f, panels, desk.group.names, ylabel=ylabel), name,
-            title=f"{title} against f", caption=common, alt=alt, runs=runs, data=data, number=number,
-        )  # fmt: skip
+        for part, words, ending in _parts(panels):
+            items += desk.figure(
+                partial(against_f, part, desk.group.names, ylabel=ylabel, shares=shares), name + ending,
+                title=f"{title} against f{words}", caption=common, alt=alt, runs=runs, data=data, number=number,
+            )  # fmt: skip
     if beside_published:
         items += desk.figure(
-            partial(by_scheme, panels, desk.group.names, ylabel=ylabel), f"{name}-published",
-            title=f"{title} against f, beside the published numbers", caption=(*common, _PUBLISHED), alt=alt,
-            runs=runs, data=data, number=number,
+            partial(by_scheme, panels, desk.group.names, ylabel=ylabel, shares=shares), f"{name}-published",
+            title=f"{title} against f, beside the published numbers", alt=alt,
+            caption=(*common, _PUBLISHED.format(source)), runs=runs, data=data, number=number,
         )  # fmt: skip
     return items
+
+
+def _parts(panels: Sequence[Panel]) -> list[tuple[Sequence[Panel], str, str]]:
+    """The panels of each figure, and what its title and file name end in: one, or one a scheme.
+
+    Many panels with many lines each would be a wall of panels: each scheme has its own figure then.
+    """
+    if len(panels) <= ACROSS or not crowded(panels):
+        return [(panels, "", "")]
+    return [
+        ([replace(panel, rows=_under(panel.rows, scheme)) for panel in panels], f", {scheme}", f"-{safe(scheme)}")
+        for scheme in schemes_of(panels)
+    ]
+
+
+def _under(rows: Sequence[Row], scheme: str) -> tuple[Row, ...]:
+    """The rows of a scheme with the complete ones, which end its lines."""
+    return tuple(row for row in rows if row.condition.scheme in (scheme, "complete"))
 
 
 def _of_main(desk: Desk, rows: Sequence[Row]) -> list[Row]:
@@ -98,7 +136,7 @@ def _left_out(desk: Desk, shown: Sequence[Row], every: Sequence[Row]) -> str:
 
 
 _PUBLISHED = (
-    "Dashed, hollow: numbers published in the MEME paper (ICLR 2022, Tables 3 and 4), mean and one standard deviation. "
+    "Dashed, hollow: numbers published in the MEME paper (ICLR 2022, {}), mean and one standard deviation. "
     "They come from other networks, training lengths and data than this store's runs, so no verdict is drawn."
 )
 

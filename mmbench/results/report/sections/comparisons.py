@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mmbench.results.comparison import MIN_SEEDS, Comparison
+from mmbench.results.report.averages import MANY
 from mmbench.results.report.captions import DASH, figures_text, interval_text, terms_of
 from mmbench.results.report.commands import further_run
 from mmbench.results.report.contents import Section, TableItem
 from mmbench.results.report.contests import Contest, contests_of
 from mmbench.results.report.desk import Desk
-from mmbench.results.report.headlines import HEADLINES
+from mmbench.results.report.headlines import HEADLINES, words_of
+from mmbench.results.report.sections.values import headlines_of, is_averaged
 from mmbench.results.report.tables.lines import write_csv
 
 __all__ = ["comparisons"]
@@ -29,7 +31,7 @@ def comparisons(desk: Desk) -> Section | None:
     """Contests and pairs; a sentence where no two models share a score."""
     if len({variant.model for variant in desk.group.names}) < 2:
         return None
-    found = [contest for metric in HEADLINES for contest in contests_of(desk.group, desk.rows(metric))]
+    found = [contest for metric in HEADLINES for contest in contests_of(desk.group, headlines_of(desk, metric))]
     if not found:
         desk.lacks("comparison of models", "no two models of one preset have the same score under the same condition")
         return None
@@ -47,6 +49,7 @@ def comparisons(desk: Desk) -> Section | None:
         f"{figures_text(len(pairs), 'pair')} of models in {figures_text(len(found), 'contest')}: {different} differ, "
         f"{counted['no difference found']} show no difference, {counted['not testable']} cannot be tested.",
         *TERMS,
+        MANY if is_averaged(desk) else "",
         _left_out(desk),
     )
     items = (_leaders_table(desk, found), _pairs_table(desk, pairs))
@@ -86,7 +89,7 @@ FILTERS = ("score", "scheme", "f")
 
 def _about(contest: Contest) -> tuple[str, ...]:
     way = " → ".join(part for part in (contest.given, contest.target) if part)
-    words = f"{HEADLINES[contest.metric].words} {way}".strip()
+    words = f"{words_of(contest.metric, contest.given, contest.target)} {way}".strip()
     return words, contest.estimator, contest.preset, contest.scheme, f"{contest.f:g}"
 
 

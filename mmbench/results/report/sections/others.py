@@ -11,6 +11,9 @@ __all__ = ["others"]
 
 
 KNOWN = (
+    "attribute_coherence",
+    "caption_correlation",
+    "caption_quality",
     "cross_coherence",
     "joint_coherence",
     "classifier_accuracy",

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmbench.results.records import RunRecord
+from mmbench.results.report.averages import MANY
 from mmbench.results.report.captions import DASH, n_of, seeds_of, terms_of, unreliable, value_text
 from mmbench.results.report.contents import Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.groups import Condition, condition_of
-from mmbench.results.report.headlines import HEADLINES, headline_rows
+from mmbench.results.report.headlines import HEADLINES, words_of
+from mmbench.results.report.sections.values import headlines_of, is_averaged
 from mmbench.results.report.summaries import Row
 from mmbench.results.report.tables.lines import line_name, write_csv
 
@@ -28,7 +30,7 @@ def overview(desk: Desk) -> Section | None:
     """One table of the group: `tables/<group>-overview.csv` and `.md`; None where nothing was scored."""
     by_column: Mapping[Column, dict[Condition, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for metric in HEADLINES:
-        for row in headline_rows(desk.rows(metric)):
+        for row in headlines_of(desk, metric):
             by_column[metric, row.given, row.target][row.condition].append(row)
     if not by_column:
         return None
@@ -66,7 +68,7 @@ def _order(column: Column) -> tuple[object, ...]:
 
 def _heading(column: Column) -> str:
     metric, given, target = column
-    words = HEADLINES[metric].words
+    words = words_of(metric, given, target)
     if metric in ("log_likelihood", "truth_gap"):
         inner = f"{target} | {given}" if given else target
         return f"{words}({inner})" if metric == "log_likelihood" else f"{words}, p({inner})"
@@ -128,6 +130,7 @@ def _caption(desk: Desk, rows: Sequence[Row], columns: Iterable[Column]) -> tupl
         n_of(rows),
         unreliable(rows),
         f"Estimators: {'; '.join(estimators)}.",
+        MANY if is_averaged(desk) else "",
         "Log likelihoods in nats a row, never rescaled; a difference of two estimates is no bound."
         if "log_likelihood" in metrics
         else "",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from mmbench.results.report.averages import by_number, many_modalities
 from mmbench.results.report.captions import n_of, seeds_of
 from mmbench.results.report.commands import further_run
 from mmbench.results.report.contents import FigureItem, Section
@@ -27,6 +28,8 @@ def paired_only(desk: Desk) -> Section | None:
         desk.lacks("what the unpaired rows are worth", "no model was trained with and without them", _command(desk))
         return None
     rows = [row for row in coherence_rows(desk) if row.condition.variant in {*pairs, *pairs.values()}]
+    if many := many_modalities(rows):
+        rows = by_number(rows)
     contrasts = _contrasts(desk, rows, pairs)
     if not contrasts:
         desk.lacks("what the unpaired rows are worth", "no scheme has both kinds of run with a score", _command(desk))
@@ -34,6 +37,7 @@ def paired_only(desk: Desk) -> Section | None:
     caption = (
         "Solid: all rows. Dashed: the complete rows alone, the fraction f of them. At f = 1 both are the same run. "
         "Share of test rows whose generation has the class of its input (estimator micro).",
+        "Means over all subsets of so many given modalities and all targets." if many else "",
         seeds_of(rows, band="bands"),
         n_of(rows),
     )
@@ -50,14 +54,13 @@ def _contrasts(desk: Desk, rows: Sequence[Row], pairs: Mapping[Variant, Variant]
     found = []
     for given, target in sorted({(row.given, row.target) for row in rows}):
         held = [row for row in rows if (row.given, row.target) == (given, target)]
+        way = " → ".join(part for part in (given, target) if part)
         for whole, paired in pairs.items():
             complete = [r for r in held if r.condition.variant in (whole, paired) and r.condition.scheme == "complete"]
             for scheme in sorted({r.condition.scheme for r in held} - {"complete"}):
                 lines = [_line(held, variant, scheme, complete) for variant in (whole, paired)]
                 if lines[0] and lines[1]:
-                    found.append(
-                        Contrast(desk.group.names[whole], scheme, f"{given} → {target}", lines[0], lines[1])
-                    )  # fmt: skip
+                    found.append(Contrast(desk.group.names[whole], scheme, way, lines[0], lines[1]))
     return found
 
 

@@ -19,7 +19,8 @@ from mmbench.results.report.desk import Desk
 from mmbench.results.report.drawing.rank_lines import rank_lines
 from mmbench.results.report.files import safe
 from mmbench.results.report.groups import Condition
-from mmbench.results.report.headlines import HEADLINES, headline_rows
+from mmbench.results.report.headlines import HEADLINES
+from mmbench.results.report.sections.values import headlines_of
 from mmbench.results.report.summaries import Row
 from mmbench.results.report.tables.lines import write_csv
 
@@ -73,7 +74,7 @@ def _fields(desks: Sequence[Desk]) -> dict[Field, Blocks]:
     cells: dict[Field, dict[str, dict[str, dict[Quantity, float]]]] = defaultdict(lambda: defaultdict(dict))
     for desk in desks:
         for metric in HEADLINES:
-            for row in headline_rows(desk.rows(metric)):
+            for row in headlines_of(desk, metric):
                 variant = row.condition.variant
                 if row.mean is not None and variant in desk.group.main and not variant.paired_only:
                     block = cells[_field(row)][_block(desk, row.condition)]

@@ -15,8 +15,11 @@ from mmbench.results.report.groups import Condition, Variant
 from mmbench.results.report.sections.arrays import Held, arrays_of, lack_arrays, names_of, pair_of, seed_text
 from mmbench.results.report.sections.common import plain_table
 from mmbench.results.report.sections.limits import few_of, left_out_text
+from mmbench.results.report.sections.pairs import pairs_figure
 
 __all__ = ["relatedness"]
+
+PAIRS = 3  # of modalities, that are drawn: all there are of three modalities
 
 
 def relatedness(desk: Desk) -> Section | None:
@@ -27,6 +30,7 @@ def relatedness(desk: Desk) -> Section | None:
         held = few_of(desk, everyone)
         left = left_out_text(desk, list(held), everyone)
         found = [*_histograms(desk, setting, held, left), *_matrices(desk, setting, held, left)]
+        found += pairs_figure(desk, setting)
         if not found:
             desk.lacks(f"relatedness, {setting.text}", "its runs have no arrays of the metric relatedness")
         items += found
@@ -46,10 +50,18 @@ def _table(desk: Desk) -> list[TableItem]:
     )  # fmt: skip
 
 
+def _few_pairs(names: Sequence[str]) -> tuple[list[str], str]:
+    """The arrays, one a pair of modalities, that are drawn, and which pairs are left out."""
+    others = [name.partition("/")[2].replace("|", " and ") for name in names[PAIRS:]]
+    told = f"Not drawn, to stay readable: {', '.join(others)}; the table has every pair." if others else ""
+    return list(names[:PAIRS]), told
+
+
 def _histograms(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     rows: dict[str, list[Histogram]] = {}
     told = []
-    for name in names_of(held, "histogram/"):
+    names, pairs_left = _few_pairs(names_of(held, "histogram/"))
+    for name in names:
         lack_arrays(desk, setting, held, "relatedness", name)
         for variant, (_, arrays) in held.items():
             if name in arrays and (drawn := _histogram(desk, setting, variant, arrays[name])):
@@ -64,6 +76,7 @@ def _histograms(desk: Desk, setting: Setting, held: Held, left: str) -> list[Fig
         "encodings share. AUROC of the negative distance: 0.5 is chance.",
         seed_text(held),
         left,
+        pairs_left,
     )
     return desk.figure(
         partial(histograms, rows), f"w2-{setting.slug}", number="Figure 8",
@@ -101,7 +114,8 @@ def _with_auroc(desk: Desk, setting: Setting, variant: Variant, pair: tuple[str,
 
 def _matrices(desk: Desk, setting: Setting, held: Held, left: str) -> list[FigureItem]:
     items = []
-    for name in names_of(held, "class_distance/"):
+    names, pairs_left = _few_pairs(names_of(held, "class_distance/"))
+    for name in names:
         lack_arrays(desk, setting, held, "relatedness", name)
         pair = name.removeprefix("class_distance/")
         members = [
@@ -121,6 +135,7 @@ def _matrices(desk: Desk, setting: Setting, held: Held, left: str) -> list[Figur
             f"Below, the dendrogram of the symmetrised distances (linkage {method})." if method else "",
             seed_text(held),
             left,
+            pairs_left,
         )
         matrices = [m for _, m in members]
         items += desk.figure(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mmbench.config import canonical_json
+from mmbench.results.report.averages import few_quantities
 from mmbench.results.report.captions import n_of, seeds_of, value_text
 from mmbench.results.report.contents import FigureItem, Section
 from mmbench.results.report.desk import Desk
@@ -86,7 +87,7 @@ def _panels(desk: Desk, study: Study) -> tuple[list[StudyPanel], list[Row]]:
     for metric, estimator, words in QUANTITIES:
         rows = [
             row
-            for row in desk.rows(metric)
+            for row in few_quantities(desk.rows(metric))
             if row.estimator == estimator and row.n and row.condition.variant in study.values
         ]
         for key in sorted({(row.given, row.target) for row in rows}):

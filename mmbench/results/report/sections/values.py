@@ -1,17 +1,29 @@
-"""Quantities of a condition that are made of several scores: coherence over all directions."""
+"""Quantities of a condition that are made of several scores: coherence over all directions, headline scores."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from mmbench.results.report.averages import few_quantities, many_modalities
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.drawing.trade_off import Spread
 from mmbench.results.report.groups import Condition
+from mmbench.results.report.headlines import HEADLINES, headline_rows
 from mmbench.results.report.summaries import Row, mean_and_sd
 
-__all__ = ["coherence_rows", "mean_coherence", "spread_of"]
+__all__ = ["coherence_rows", "headlines_of", "is_averaged", "mean_coherence", "spread_of"]
 
 Direction = tuple[str, str]
+
+
+def headlines_of(desk: Desk, metric: str) -> list[Row]:
+    """The rows that stand for a metric, few also where there are more than two modalities."""
+    return few_quantities(headline_rows(desk.rows(metric)))
+
+
+def is_averaged(desk: Desk) -> bool:
+    """Whether `headlines_of` leaves anything out, or averages it."""
+    return any(many_modalities(headline_rows(desk.rows(metric))) for metric in HEADLINES)
 
 
 def coherence_rows(desk: Desk) -> list[Row]:

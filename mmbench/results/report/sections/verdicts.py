@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from mmbench.results.published import PublishedScore, published_rows, published_slips
+from mmbench.results.published import GROUND_TRUTH, PublishedScore, published_rows, published_slips
 from mmbench.results.published.stated import UNSTATED
 from mmbench.results.records import RunRecord
 from mmbench.results.report.captions import DASH, figures_text, terms_of
@@ -41,7 +41,13 @@ def verdicts(desk: Desk) -> Section | None:
 def _beside(
     row: PublishedScore, seeds: dict[Condition, list[RunRecord]], chosen: frozenset[Variant]
 ) -> Sequence[RunRecord]:
-    """The runs of the condition that is nearest to the paper's: first by the settings it names."""
+    """The runs of the condition that is nearest to the paper's: first by the settings it names.
+
+    Real pairs, which no model had a part in, are those of the first condition that has scored them.
+    """
+    if row.model == GROUND_TRUTH:
+        order = sorted(seeds.items(), key=lambda item: (item[0].variant not in chosen, item[0].scheme != "complete"))
+        return next((runs for _, runs in order if verdict(row, runs).ours.n), ())
     candidates = [
         (condition, runs)
         for condition, runs in seeds.items()

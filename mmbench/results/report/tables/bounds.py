@@ -14,7 +14,14 @@ from mmbench.results.report.drawing.against_f import Reference
 from mmbench.results.report.summaries import Row, mean_and_sd
 from mmbench.results.report.tables.lines import write_csv
 
-__all__ = ["bounds_table", "classifiers_text", "coherence_references", "judges_differ", "latent_references"]
+__all__ = [
+    "bounds_table",
+    "classifiers_text",
+    "coherence_references",
+    "judges_differ",
+    "latent_references",
+    "mean_references",
+]
 
 Key = tuple[str, str]
 
@@ -45,6 +52,13 @@ def coherence_references(desk: Desk) -> Callable[[Key], tuple[Reference, ...]]:
         return (*_majority(desk), *own)
 
     return references
+
+
+def mean_references(desk: Desk) -> tuple[Reference, ...]:
+    """Lines of a mean over targets: the majority class, and the mean of the classifiers on real rows."""
+    means = [mean for held in _values(desk, "classifier_accuracy", "classifier").values()
+             if (mean := mean_and_sd(held)[0]) is not None]  # fmt: skip
+    return (*_majority(desk), *_reference("classifiers on real rows", means))
 
 
 def latent_references(desk: Desk, bounds: Sequence[Row]) -> Callable[[Key], tuple[Reference, ...]]:

@@ -73,9 +73,9 @@ def subscripted(name: str, scheme: str) -> Markup:
 
 
 def per_class_table(
-    folder: Path, group: Group, rows: Sequence[Row], *, title: str, caption: Iterable[str]
+    folder: Path, group: Group, rows: Sequence[Row], *, title: str, caption: Iterable[str], every: Sequence[Row] = ()
 ) -> TableItem:
-    """One column a class, one line a condition and direction."""
+    """One column a class, one line a condition and direction; the CSV holds `every` row where there are more."""
     classes = sorted({row.protocol["class"] for row in rows}, key=lambda c: (str(type(c)), c))
     lines: dict[tuple[Condition, str, str], dict[Any, Row]] = {}
     for row in rows:
@@ -86,7 +86,9 @@ def per_class_table(
         means = [_short(by_class.get(c)) for c in classes]
         body.append((line_name(group, condition), f"{condition.f:g}", way, *means, str(n)))
     head = ("model", "f", "given → target", *map(str, classes), "seeds")
-    path = write_csv(folder, f"{group.slug}-coherence-per-class", [row_record(group, row, None) for row in rows])
+    path = write_csv(
+        folder, f"{group.slug}-coherence-per-class", [row_record(group, row, None) for row in every or rows]
+    )
     return TableItem(f"{group.slug}-table-per-class", title, head, tuple(body), tuple(caption), path, folded=True)
 
 
