@@ -84,7 +84,13 @@ class Cub(Dataset):
         "arch": {"networks": "small", "latent_dim": 64, "likelihood": "normal", "scale": 1.0},
         "train": {"batch_size": 128, "lr": 5e-4, "steps": 1500},
     }
-    default_metrics: ClassVar[tuple[str, ...] | None] = ("log_likelihood", "relatedness", "samples")
+    default_metrics: ClassVar[tuple[str, ...] | None] = (
+        "caption_correlation",
+        "caption_quality",
+        "log_likelihood",
+        "relatedness",
+        "samples",
+    )
     settings: CubSettings
 
     def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
