@@ -19,8 +19,8 @@ from torch import Tensor
 
 from mmbench.config import parse_settings
 from mmbench.errors import CannotBear
-from mmbench.metrics.base import METRICS, Context, LogDensity, Metric, Outcome, Skipped, View
-from mmbench.metrics.classifiers import Classifier, Classifiers
+from mmbench.metrics.base import METRICS, Context, LogDensity, Metric, Outcome, Reader, Skipped, View
+from mmbench.metrics.classifiers import Classifiers, Judge
 from mmbench.modality import ModalitySpec
 from mmbench.models.base import MultimodalVAE
 from mmbench.results.records import ArrayRecord, Score
@@ -68,6 +68,7 @@ def evaluate(
     classifiers: Classifiers | None,
     seed: int,
     log_density: LogDensity = lambda values: None,
+    reader: Callable[[str], Reader | None] = lambda name: None,
     progress: Callable[[str], None] = log.info,
 ) -> Evaluation:
     """Score a fitted model.
@@ -78,6 +79,7 @@ def evaluate(
         classifiers: of this dataset; None skips the metrics that need them.
         seed: the run's seed; the noise of evaluation is a stream of its own.
         log_density: exact log densities of the data; unknown by default.
+        reader: modality -> what its rows show, read by rule; no modality has one by default.
         progress: is told which metric is being worked on.
 
     Raises:
@@ -89,12 +91,12 @@ def evaluate(
         for rows in train():
             yield View(model, rows.values, rows.targets, rows.rows, seed=seed, purpose="train")
 
-    def classifier(name: str, strength: str) -> Classifier:
+    def classifier(name: str, strength: str) -> Judge:
         if classifiers is None:
             raise Skipped("there are no classifiers for this dataset.")
         return classifiers.get(name, strength)
 
-    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density)
+    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density, reader)
     with _frozen(model):
         return _run(made, context, test, progress)
 
