@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,14 +23,28 @@ from mmbench.results.records import ArrayRecord, Score
 from mmbench.seeding import Noise, RowNoise, stream
 
 if TYPE_CHECKING:
-    from mmbench.metrics.classifiers import Classifier
+    from mmbench.metrics.classifiers import Judge
 
-__all__ = ["METRICS", "Context", "LogDensity", "Metric", "Outcome", "Skipped", "View"]
+__all__ = ["METRICS", "Context", "LogDensity", "Metric", "Outcome", "Reader", "Skipped", "View"]
 
 T = TypeVar("T")
 
 LogDensity = Callable[[Mapping[str, np.ndarray]], np.ndarray | None]
 """Rows of any set of modalities (modality -> `[n, *shape]`) to their exact log densities in nats `[n]`, if known."""
+
+
+class Reader(Protocol):
+    """What rows of one modality show, read by rule, as a dataset gives it (`datasets.base.Reader`)."""
+
+    @property
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """Attribute -> its values; the first attribute is the dataset's class."""
+        ...
+
+    @property
+    def read(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Rows `[B, *shape]` as a model sees them to int64 `[B, len(attributes)]`; -1 where none is recognised."""
+        ...
 
 
 class Skipped(MMBenchError):
@@ -93,9 +107,16 @@ class View:
         return self._once(("z", names), lambda: self.posterior(names).rsample(1, self.noise("z|" + "+".join(names))))
 
     def reconstruction(self, given: Sequence[str], target: str) -> Tensor:
-        """Decoder mean of `target` `[B, *shape]` at the sample of q(z | x_given), cached."""
+        """Decoder mean of `target` `[B, *shape]` at the sample of q(z | x_given), cached.
+
+        Given several modalities it is decoded each time: five modalities have 55 such sets, too many to hold.
+        """
         names = tuple(given)
-        return self._once(("x", names, target), lambda: self.model.likelihood(target, self.sample(names)).mean[0])
+
+        def decoded() -> Tensor:
+            return self.model.likelihood(target, self.sample(names)).mean[0]
+
+        return self._once(("x", names, target), decoded) if len(names) == 1 else decoded()
 
     def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         if key not in self._cache:
@@ -113,10 +134,11 @@ class Context:
         modalities: the dataset's modalities, in order.
         classes: number of classes, or None.
         train: makes an iterator over views of the complete training pairs, in a fixed order, each time it is called.
-        classifier: (modality, strength) -> trained classifier (see `metrics.classifiers`); raises `Skipped` where
-            there is none.
+        classifier: (modality, strength) -> judge of its class (see `metrics.classifiers`): exact where the modality
+            has a reader, else a trained classifier; raises `Skipped` where there is none.
         seed: the run's evaluation seed.
         log_density: the exact log density of the data; returns None for a dataset that does not know it.
+        reader: modality -> what its rows show, read by rule; returns None where there is no rule.
         cache: folder for what depends on data alone and is fitted once; None for none.
     """
 
@@ -124,9 +146,10 @@ class Context:
     modalities: tuple[ModalitySpec, ...]
     classes: int | None
     train: Callable[[], Iterator[View]]
-    classifier: "Callable[[str, str], Classifier]"
+    classifier: "Callable[[str, str], Judge]"
     seed: int
     log_density: LogDensity
+    reader: Callable[[str], Reader | None]
     cache: Path | None = None
 
     @property

@@ -1,19 +1,23 @@
-"""Classifiers that judge generated images: trained once per dataset and cached, never once per run.
+"""Judges of generated rows: exact where the dataset reads the modality by rule, else a trained classifier.
 
-Each is trained on the originals of the training split of its modality (every original once an epoch, not once per
-pair), with a seed and a number of steps of its own, so that all runs on a dataset are judged by the same weights. Its
-accuracy on the real test originals is kept beside it: no coherence can be expected above it. The cache's key is the
-digest of the images, the labels and the protocol; a file that cannot be read, or does not hold the weights its digest
-names, is replaced.
+Where a modality has a reader, its first attribute is the class, and the reader judges in place of any classifier: it
+errs on no real row, and there is nothing to train. It is called `exact` in the scores, whatever strength was asked for.
+
+Classifiers are trained once per dataset and cached, never once per run. Each is trained on the originals of the
+training split of its modality (every original once an epoch, not once per pair), with a seed and a number of steps of
+its own, so that all runs on a dataset are judged by the same weights. Its accuracy on the real test originals is kept
+beside it: no coherence can be expected above it. The cache's key is the digest of the images, the labels and the
+protocol; a file that cannot be read, or does not hold the weights its digest names, is replaced.
 """
 
 import hashlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, final
 
 import numpy as np
 import torch
@@ -23,14 +27,16 @@ from torch.nn import functional as F
 from mmbench.config import content_hash
 from mmbench.errors import UnknownName
 from mmbench.metrics import classifier_networks as networks
-from mmbench.metrics.base import Skipped
+from mmbench.metrics.base import Reader, Skipped
 from mmbench.metrics.weight_cache import UNREADABLE, alone_at, digest_of, write_entry
 from mmbench.modality import ModalitySpec
 from mmbench.seeding import generator
 
-__all__ = ["Classifier", "Classifiers", "Labelled"]
+__all__ = ["EXACT", "Classifier", "Classifiers", "ExactJudge", "Judge", "Labelled"]
 
 log = logging.getLogger(__name__)
+
+EXACT = "exact"  # strength and digest of a judge that reads by rule
 
 
 class Labelled(Protocol):
@@ -48,23 +54,49 @@ class Labelled(Protocol):
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A trained classifier of one modality.
+class Judge(ABC):
+    """What says which class a row of one modality shows.
 
     Attributes:
-        name, strength: the modality, and which of its classifiers this is.
-        network: a chain of layers in eval mode; the last one is linear and gives the logits.
-        digest: first 16 hexadecimal digits of the SHA-256 of its weights.
+        name, strength: the modality, and which of its judges this is.
+        digest: what decides its answers: of a classifier's weights, or `exact`.
         accuracy: fraction right on the real test originals.
-        training: makes the originals that it was trained on, as stored `[N, *shape]`, and their classes `[N]`.
-        cache: folder for what else is fitted on them; None for none.
     """
 
     name: str
     strength: str
-    network: nn.Sequential
     digest: str
     accuracy: float
+
+    @abstractmethod
+    def predict(self, x: Tensor) -> np.ndarray:
+        """Class of each row of x `[B, *shape]` (images in [0, 1]): int64 `[B]`, -1 where it recognises none."""
+
+
+@final
+@dataclass(frozen=True)
+class ExactJudge(Judge):
+    """The class as a dataset's reader reads it."""
+
+    reader: Reader
+
+    def predict(self, x: Tensor) -> np.ndarray:
+        return self.reader.read(x.cpu().numpy())[:, 0]
+
+
+@final
+@dataclass(frozen=True)
+class Classifier(Judge):
+    """A trained classifier of one modality; it always recognises some class.
+
+    Attributes:
+        digest: first 16 hexadecimal digits of the SHA-256 of its weights.
+        network: a chain of layers in eval mode; the last one is linear and gives the logits.
+        training: makes the originals that it was trained on, as stored `[N, *shape]`, and their classes `[N]`.
+        cache: folder for what else is fitted on them; None for none.
+    """
+
+    network: nn.Sequential
     training: Callable[[], tuple[Tensor, Tensor]]
     cache: Path | None
 
@@ -87,7 +119,7 @@ class Classifier:
 
 
 class Classifiers:
-    """The classifiers of one dataset, trained or read from the cache when they are first asked for.
+    """The judges of one dataset; classifiers are trained or read from the cache when they are first asked for.
 
     Args:
         modalities: the dataset's modalities.
@@ -95,6 +127,7 @@ class Classifiers:
         train, test: originals of both splits.
         cache: folder for trained weights; None to keep them in memory alone.
         device: where they are trained and run.
+        reader: modality -> what its rows show, read by rule; None where there is no rule.
     """
 
     def __init__(
@@ -106,27 +139,39 @@ class Classifiers:
         test: Labelled,
         cache: Path | None,
         device: torch.device | str = "cpu",
+        reader: Callable[[str], Reader | None] = lambda name: None,
     ) -> None:
         self._specs = {spec.name: spec for spec in modalities}
         self._classes, self._train, self._test = classes, train, test
         self._cache, self._device = cache, torch.device(device)
-        self._held: dict[tuple[str, str], Classifier] = {}
+        self._readers = {spec.name: reader(spec.name) for spec in modalities}
+        self._held: dict[tuple[str, str], Judge] = {}
 
-    def get(self, name: str, strength: str = "standard") -> Classifier:
-        """The classifier of a modality. Raises `Skipped` where there can be none."""
+    def get(self, name: str, strength: str = "standard") -> Judge:
+        """The judge of a modality: exact where it has a reader. Raises `Skipped` where there can be none."""
         if strength not in networks.STRENGTHS:
             raise UnknownName("classifier", strength, networks.STRENGTHS)
-        if (name, strength) not in self._held:
-            self._held[name, strength] = self._cached(name, strength)
-        return self._held[name, strength]
+        reader = self._readers[name]
+        key = (name, EXACT if reader else strength)
+        if key not in self._held:
+            self._require_classes(name)
+            self._held[key] = self._exact(name, reader) if reader else self._cached(name, strength)
+        return self._held[key]
 
     def digests(self) -> dict[str, str]:
-        """Digests of the classifiers used so far, by `modality/strength`, for the run's record."""
+        """Digests of the judges used so far, by `modality/strength`, for the run's record."""
         return {f"{name}/{strength}": held.digest for (name, strength), held in sorted(self._held.items())}
 
-    def _cached(self, name: str, strength: str) -> Classifier:
+    def _require_classes(self, name: str) -> None:
         if self._classes is None or name not in self._train.targets:
             raise Skipped(f"modality {name!r} has no classes to train a classifier on.")
+
+    def _exact(self, name: str, reader: Reader) -> ExactJudge:
+        originals = _as_seen(torch.tensor(self._test.arrays[name])).numpy()
+        right = reader.read(originals)[:, 0] == self._test.targets[name]
+        return ExactJudge(name, EXACT, EXACT, float(right.mean()), reader)
+
+    def _cached(self, name: str, strength: str) -> Classifier:
         protocol = networks.protocol_for(self._specs[name], strength)
         path = self._path(name, protocol)
         if path is None:
@@ -164,7 +209,7 @@ class Classifiers:
         if not sound:
             log.warning("cached classifier %s does not match its digest: it is trained again.", path)
             return None
-        return Classifier(name, strength, network.eval(), kept["digest"], accuracy, self._training(name), self._cache)
+        return self._classifier(name, strength, network, kept["digest"], accuracy)
 
     def _fresh(self, name: str, protocol: networks.Protocol) -> nn.Sequential:
         with torch.random.fork_rng(devices=[]):
@@ -178,12 +223,11 @@ class Classifiers:
         _fit(network, images, targets, protocol)
         network.eval()
         accuracy = _accuracy(network, *self._tensors(self._test, name))
-        return Classifier(
-            name, strength, network, digest_of(network.state_dict()), accuracy, self._training(name), self._cache
-        )
+        return self._classifier(name, strength, network, digest_of(network.state_dict()), accuracy)
 
-    def _training(self, name: str) -> Callable[[], tuple[Tensor, Tensor]]:
-        return partial(self._tensors, self._train, name)
+    def _classifier(self, name: str, strength: str, network: nn.Sequential, digest: str, accuracy: float) -> Classifier:
+        training = partial(self._tensors, self._train, name)
+        return Classifier(name, strength, digest, accuracy, network.eval(), training, self._cache)
 
     def _tensors(self, split: Labelled, name: str) -> tuple[Tensor, Tensor]:
         images = torch.tensor(split.arrays[name], device=self._device)
@@ -211,6 +255,11 @@ def _fit(network: nn.Module, images: Tensor, targets: Tensor, protocol: networks
 
 def _floats(x: Tensor) -> Tensor:
     return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+
+
+def _as_seen(stored: Tensor) -> Tensor:
+    """Stored rows as a model sees them: images and vectors in floats, tokens as the integers that they are."""
+    return _floats(stored) if stored.dtype == torch.uint8 or stored.is_floating_point() else stored
 
 
 def _predicted(network: nn.Module, x: Tensor) -> np.ndarray:

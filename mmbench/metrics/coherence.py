@@ -1,10 +1,14 @@
-"""Coherence: does a generated modality show the digit it should? Judged by a classifier of that modality.
+"""Coherence: does a generated modality show the class it should? Judged by a classifier of that modality.
 
-Cross coherence a -> b (Shi et al. 2019): one sample z of q(z | x_a) a test row, the decoder's mean of b at z, and the
-fraction of rows whose generated b is classified as the row's class. Micro is the average over rows (MMVAE), macro the
-average over classes (MultiVae). The MEME paper's "matching predictions of input and output" may also mean agreement
-with the classifier's answer on the real input: option `label=predicted`. The posterior of a product model with a prior
-expert is the product with that expert.
+Where the dataset reads a modality by rule, that reading judges; what it does not recognise is wrong and agrees with
+nothing.
+
+Cross coherence A -> b (Shi et al. 2019; given several modalities, Sutter et al. 2021): one sample z of q(z | x_A) a
+test row, the decoder's mean of b at z, and the fraction of rows whose generated b is classified as the row's class. A
+is every non-empty set of the other modalities: with M of them there are M (2^(M-1) - 1) directions. Micro is the
+average over rows (MMVAE), macro the average over classes (MultiVae). The MEME paper's "matching predictions of input
+and output" may also mean agreement with the classifier's answer on the real input: option `label=predicted`, from one
+modality. The posterior of a product model with a prior expert is the product with that expert.
 
 Joint coherence: z of the prior, all modalities decoded, the fraction in which all classifiers agree. A model without a
 prior over z says what it samples instead, and the score carries that name. A generator that always draws one digit
@@ -12,15 +16,18 @@ agrees with itself, so `details` hold the share of the commonest answer: 1 is co
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, ClassVar, final
 
 import numpy as np
+from torch import Tensor
 
 from mmbench.config import setting
 from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
 from mmbench.metrics.classifier_networks import STRENGTHS
-from mmbench.metrics.classifiers import Classifier
+from mmbench.metrics.classifiers import Judge
 from mmbench.results.records import Score
 from mmbench.seeding import RowNoise, stream
 
@@ -29,6 +36,7 @@ __all__ = [
     "CrossCoherence",
     "JointCoherence",
     "accuracy_by_class",
+    "directions",
     "macro",
     "share",
 ]
@@ -62,6 +70,22 @@ class JointCoherenceSettings(JudgeSettings):
     samples: int = setting(10000, low=1, help="Number of prior samples.")
 
 
+def directions(names: Sequence[str]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Every (given, target): single modalities first, then every larger set of the target's others.
+
+    >>> directions(["a", "b", "c"])[-4:]
+    ((('c',), 'b'), (('b', 'c'), 'a'), (('a', 'c'), 'b'), (('a', 'b'), 'c'))
+    """
+    single = [((given,), target) for given in names for target in names if given != target]
+    several = [
+        (given, target)
+        for size in range(2, len(names))
+        for target in names
+        for given in combinations([name for name in names if name != target], size)
+    ]
+    return (*single, *several)
+
+
 def share(right: np.ndarray) -> tuple[float, float]:
     """Fraction of true entries of `right` `[N]` and its standard error sqrt(p (1 - p) / N)."""
     p = float(right.mean())
@@ -85,16 +109,36 @@ def macro(by_class: dict[int, tuple[float, float, int]]) -> tuple[float, float]:
     return mean, math.sqrt(sum(error**2 for _, error, _ in values)) / len(values)
 
 
+def agreeing(answers: np.ndarray) -> np.ndarray:
+    """Whether all judges give the same class, `[M, N]` to `[N]`; -1, nothing recognised, agrees with nothing."""
+    return np.asarray((answers == answers[0]).all(axis=0) & (answers[0] >= 0))
+
+
+def commonest(answers: np.ndarray) -> float:
+    """Share of the commonest class among all answers, those that recognise nothing included in the whole."""
+    counts = np.bincount(answers[answers >= 0])
+    return float(counts.max(initial=0) / answers.size)
+
+
+def prior_samples(context: Context, purpose: str, numbers: np.ndarray) -> Tensor:
+    """The samples `[1, len(numbers), D]` of the model's prior with these numbers, keyed by seed, purpose and number."""
+    model = context.model
+    key = stream(context.seed, "evaluation", purpose)
+    noise = RowNoise(key, numbers.tolist(), device=model.device, dtype=model.dtype)
+    return model.prior().sample(1, len(numbers), noise)
+
+
 @final
 @METRICS.register("cross_coherence")
 class CrossCoherence(Metric):
-    """Coherence from each modality to each other one, and from all others where there are more than two."""
+    """Coherence from every set of modalities to each other one."""
 
     name = "cross_coherence"
     description = "Fraction of cross generations that show the class of the row they were generated from."
     Settings = CrossCoherenceSettings
     references: ClassVar[tuple[str, ...]] = (
         "Shi et al., Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative Models, NeurIPS 2019",
+        "Sutter, Daunhawer & Vogt, Generalized Multimodal ELBO, ICLR 2021",
         "Joy et al., Learning Multimodal VAEs through Mutual Supervision, ICLR 2022",
     )
 
@@ -127,7 +171,7 @@ class CrossCoherence(Metric):
         suffix = "-predicted" if self.settings.label == "predicted" else ""
 
         common = {"given": "+".join(given), "target": target}
-        judge = {"classifier": self.settings.classifier}
+        judge = {"classifier": self._judges[target].strength}
 
         def score(estimator: str, value: float, stderr: float, n: int, **params: Any) -> Score:
             return self.score(value, estimator + suffix, stderr=stderr, n=n, params={**judge, **params}, **common)
@@ -154,7 +198,7 @@ class ClassifierAccuracy(Metric):
 
     def prepare(self, context: Context) -> None:
         context.require_classes()
-        self._judges: dict[str, Classifier] = {
+        self._judges: dict[str, Judge] = {
             name: context.classifier(name, self.settings.classifier) for name in context.names
         }
         self._predicted: dict[str, list[np.ndarray]] = {name: [] for name in context.names}
@@ -207,28 +251,24 @@ class JointCoherence(Metric):
         samples = self.settings.samples
         starts = range(0, samples, CHUNK)
         answers = np.concatenate([self._answers(np.arange(at, min(at + CHUNK, samples))) for at in starts], axis=1)
-        value, stderr = share((answers == answers[0]).all(axis=0))
+        value, stderr = share(agreeing(answers))
+        strengths = sorted({judge.strength for judge in self._judges.values()})
         fields = {
-            "params": {"prior": self._context.model.prior().name, "classifier": self.settings.classifier},
-            "details": {"commonest": float(np.bincount(answers.ravel()).max() / answers.size)},
+            "params": {"prior": self._context.model.prior().name, "classifier": "+".join(strengths)},
+            "details": {"commonest": commonest(answers)},
         }
         return Outcome((self.score(value, "prior-samples", stderr=stderr, n=samples, **fields),))
 
     def _answers(self, numbers: np.ndarray) -> np.ndarray:
-        """Classes that the classifiers give to the prior samples with these numbers, `[M, len(numbers)]`."""
+        """Classes that the judges give to the prior samples with these numbers, `[M, len(numbers)]`."""
         model = self._context.model
-        key = stream(self._context.seed, "evaluation", self.name)
-        noise = RowNoise(key, numbers.tolist(), device=model.device, dtype=model.dtype)
-        z = model.prior().sample(1, len(numbers), noise)
+        z = prior_samples(self._context, self.name, numbers)
         return np.stack([judge.predict(model.likelihood(name, z).mean[0]) for name, judge in self._judges.items()])
 
 
 def _directions(names: tuple[str, ...], label: str) -> tuple[tuple[tuple[str, ...], str], ...]:
-    """Single modality to each other one; with the true label also from all the others, where that is another set."""
-    single = [((a,), b) for a in names for b in names if a != b]
-    if label == "predicted" or len(names) < 3:
-        return tuple(single)
-    return (*single, *((tuple(a for a in names if a != b), b) for b in names))
+    """All directions; single modalities alone where the label is that predicted for the one input."""
+    return tuple(d for d in directions(names) if label == "true" or len(d[0]) == 1)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

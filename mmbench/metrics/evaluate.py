@@ -20,8 +20,8 @@ from torch import Tensor
 
 from mmbench.config import parse_settings
 from mmbench.errors import CannotBear
-from mmbench.metrics.base import METRICS, Context, LogDensity, Metric, Outcome, Skipped, View
-from mmbench.metrics.classifiers import Classifier, Classifiers
+from mmbench.metrics.base import METRICS, Context, LogDensity, Metric, Outcome, Reader, Skipped, View
+from mmbench.metrics.classifiers import Classifiers, Judge
 from mmbench.modality import ModalitySpec
 from mmbench.models.base import MultimodalVAE
 from mmbench.results.records import ArrayRecord, Score
@@ -69,6 +69,7 @@ def evaluate(
     classifiers: Classifiers | None,
     seed: int,
     log_density: LogDensity = lambda values: None,
+    reader: Callable[[str], Reader | None] = lambda name: None,
     cache: Path | None = None,
     progress: Callable[[str], None] = log.info,
 ) -> Evaluation:
@@ -80,6 +81,7 @@ def evaluate(
         classifiers: of this dataset; None skips the metrics that need them.
         seed: the run's seed; the noise of evaluation is a stream of its own.
         log_density: exact log densities of the data; unknown by default.
+        reader: modality -> what its rows show, read by rule; no modality has one by default.
         cache: folder for what metrics fit on the data alone; None keeps nothing.
         progress: is told which metric is being worked on.
 
@@ -92,12 +94,12 @@ def evaluate(
         for rows in train():
             yield View(model, rows.values, rows.targets, rows.rows, seed=seed, purpose="train")
 
-    def classifier(name: str, strength: str) -> Classifier:
+    def classifier(name: str, strength: str) -> Judge:
         if classifiers is None:
             raise Skipped("there are no classifiers for this dataset.")
         return classifiers.get(name, strength)
 
-    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density, cache=cache)
+    context = Context(model, tuple(modalities), classes, views, classifier, seed, log_density, reader, cache)
     with _frozen(model):
         return _run(made, context, test, progress)
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from mmbench.config import setting
 from mmbench.metrics.base import METRICS, Context, Metric, Outcome, Skipped, View
-from mmbench.metrics.classifiers import Classifier
+from mmbench.metrics.classifiers import Judge
 from mmbench.metrics.coherence import JudgeSettings, share
 from mmbench.models.posteriors import Diagonal, Point, Posterior
 from mmbench.results.records import Score
@@ -121,7 +121,7 @@ class LatentAccuracy(Metric):
         classes_of_rows = np.concatenate(targets)
         self._probes = {name: self._probe(held[name], classes_of_rows) for name in context.names}
         self._points = self._chosen(held, classes_of_rows)
-        self._judges: dict[str, Classifier | str] = {name: _judge(context, name, self.settings) for name in self._names}
+        self._judges: dict[str, Judge | str] = {name: _judge(context, name, self.settings) for name in self._names}
         self._sampled: dict[str, list[np.ndarray]] = {name: [] for name in context.names}
         self._means: dict[str, list[np.ndarray]] = {name: [] for name in context.names}
         self._judged: dict[str, list[np.ndarray]] = {name: [] for name in context.names}
@@ -163,7 +163,7 @@ class LatentAccuracy(Metric):
             if mean is not None:
                 self._means[name].append(mean)
             judge = self._judges[name]
-            if isinstance(judge, Classifier):
+            if isinstance(judge, Judge):
                 self._judged[name].append(judge.predict(view.values[name]))
 
     def compute(self) -> Outcome:
@@ -192,7 +192,7 @@ class LatentAccuracy(Metric):
 
     def _input(self, name: str, targets: np.ndarray) -> Score:
         judge = self._judges[name]
-        if not isinstance(judge, Classifier):
+        if not isinstance(judge, Judge):
             return self.skipped(judge, "input", given=name)
         held = {"params": {"classifier": judge.strength}, "details": {"digest": judge.digest}}
         return self._share("input", name, np.concatenate(self._judged[name]) == targets, **held)
@@ -202,8 +202,8 @@ class LatentAccuracy(Metric):
         return self.score(value, estimator, given=name, stderr=stderr, n=len(right), **fields)
 
 
-def _judge(context: Context, name: str, settings: LatentAccuracySettings) -> Classifier | str:
-    """The modality's classifier, or why there is none."""
+def _judge(context: Context, name: str, settings: LatentAccuracySettings) -> Judge | str:
+    """The modality's judge, or why there is none."""
     try:
         return context.classifier(name, settings.classifier)
     except Skipped as reason:

@@ -13,7 +13,8 @@ The paper names neither kernel nor inducing points, so that its values compare i
 `params`, and the same number for the real test images stands beside ours (`svgp-real`): a generator of perfect images
 would reach it. `svgp` is of decoder means at one sample of q(z | x_a): of a itself, as in the paper, and of the others.
 The layer is fitted on the originals that trained the classifier, with a seed of its own, and cached as the classifier
-is, so that all runs on a dataset are judged by the same one.
+is, so that all runs on a dataset are judged by the same one. Where a modality is read by rule (`metrics.classifiers`)
+there is no layer to replace, and its scores say so.
 """
 
 from collections.abc import Mapping
@@ -74,11 +75,14 @@ class PredictiveInformation(Metric):
 
     def prepare(self, context: Context) -> None:
         classes = context.require_classes()
-        self._judges = {name: self._fitted(context, name, classes) for name in context.names}
-        pairs = [("", name) for name in context.names] + [(a, b) for a in context.names for b in context.names]
+        fitted = {name: self._fitted(context, name, classes) for name in context.names}
+        self._judges = {name: judge for name, judge in fitted.items() if judge is not None}
+        self._exact = [name for name, judge in fitted.items() if judge is None]
+        pairs = [("", name) for name in self._judges] + [(a, b) for a in context.names for b in self._judges]
         self._found: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in pairs}
 
-    def _fitted(self, context: Context, name: str, classes: int) -> "_Judge":
+    def _fitted(self, context: Context, name: str, classes: int) -> "_Judge | None":
+        """The modality's judge; None where it is read by rule."""
         try:
             from mmbench.metrics._variational_gp import VERSION, LastLayer, fit_last_layer
         except ModuleNotFoundError as missing:
@@ -86,6 +90,8 @@ class PredictiveInformation(Metric):
                 f"the Gaussian process needs {missing.name}, which is not installed; pip install 'mmbench[gp]'."
             ) from missing
         classifier = context.classifier(name, self.settings.classifier)
+        if not isinstance(classifier, Classifier):
+            return None
         protocol = {
             "classes": classes,
             "inducing": self.settings.inducing,
@@ -113,7 +119,8 @@ class PredictiveInformation(Metric):
 
     def compute(self) -> Outcome:
         scores = [self._score(given, target, parts) for (given, target), parts in self._found.items()]
-        return Outcome(tuple(scores))
+        reason = "the modality is read by rule: no classifier's last layer can be replaced."
+        return Outcome((*scores, *(self.skipped(reason, "svgp", target=name) for name in self._exact)))
 
     def _score(self, given: str, target: str, parts: list[np.ndarray]) -> Score:
         if not parts:

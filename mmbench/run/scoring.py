@@ -44,6 +44,7 @@ def score(
         test=dataset.split("test"),
         cache=cache_folder(),
         device=model.device,
+        reader=dataset.reader,
     )
     found = evaluate(
         model,
@@ -55,6 +56,7 @@ def score(
         classifiers=classifiers,
         seed=seed,
         log_density=dataset.log_density,
+        reader=dataset.reader,
         cache=cache_folder(),
         progress=progress,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +128,27 @@ def a_known_density_is_that_of_the_rows(kind: Kind) -> None:
         promise(less, f"rows of {names} have less density than changed ones.")
 
 
+@check
+def a_reader_reads_the_class_of_every_real_row(kind: Kind) -> None:
+    """Its first attribute is the class, and no attribute of a real row goes unrecognised."""
+    dataset, splits = _splits(kind)
+    readers = {spec.name: reader for spec in dataset.modalities if (reader := dataset.reader(spec.name)) is not None}
+    if not readers:
+        raise NotApplicable(f"no modality of {dataset.name} is read by rule.")
+    for (name, reader), (which, split) in product(readers.items(), splits.items()):
+        sizes = [len(values) for values in reader.attributes.values()]
+        read = reader.read(_as_seen(split.arrays[name]))
+        promise(read.dtype == np.int64 and read.shape == (len(split.arrays[name]), len(sizes)), "no int64 [B, A].")
+        promise(((read >= 0) & (read < sizes)).all(), f"rows of {name} in {which} go unrecognised.")
+        if dataset.classes is not None:
+            promise(sizes[0] == dataset.classes, f"the first attribute of {name} has {sizes[0]} values.")
+            promise(np.array_equal(read[:, 0], split.targets[name]), f"the class of a row of {name} in {which}.")
+
+
 def _as_seen(stored: np.ndarray) -> np.ndarray:
-    """Stored values as a model sees them, in float64."""
+    """Stored values as a model sees them, in float64; tokens as they are stored."""
+    if np.issubdtype(stored.dtype, np.signedinteger):
+        return stored
     return stored / 255.0 if stored.dtype == np.uint8 else stored.astype(np.float64)
 
 

@@ -62,6 +62,7 @@ def _evaluated(kind: Kind, *others: str, batch_size: int = 64, labels: bool = Tr
         test=dataset.split("test"),
         cache=cache_folder(),
         device=torch.device("cpu"),
+        reader=dataset.reader,
     )
 
     def rows(which: SplitName) -> Iterable[PairedRows]:
@@ -77,6 +78,7 @@ def _evaluated(kind: Kind, *others: str, batch_size: int = 64, labels: bool = Tr
         metrics={name: {} for name in (kind.name, *others)},
         classifiers=classifiers if labels else None,
         seed=0,
+        reader=dataset.reader,
     )
 
 

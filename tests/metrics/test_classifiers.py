@@ -1,5 +1,6 @@
 import logging
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -153,6 +154,65 @@ def test_tokens_and_datasets_without_classes_have_none(data):
     splits = data.splits
     with pytest.raises(Skipped, match="no classes"):
         Classifiers(data.modalities, None, train=splits["train"], test=splits["test"], cache=None).get("a")
+
+
+class Brightest:
+    """Reads which of three values is the largest, and nothing where all are equal."""
+
+    attributes: ClassVar = {"place": ("first", "second", "third"), "much": ("no", "yes")}
+
+    def read(self, x):
+        place = np.where(np.ptp(x, axis=1) > 0, x.argmax(1), -1)
+        return np.stack([place, x.max(1) > 0.5], axis=1).astype(np.int64)
+
+
+def bright(rows, kind):
+    x = np.random.default_rng(rows).integers(0, 256, (rows, 3))
+    targets = x.argmax(1)
+    targets[0] = (targets[0] + 1) % 3  # the one row whose class the reader does not say
+    return SimpleNamespace(arrays={"x": x.astype(kind)}, targets={"x": targets})
+
+
+@pytest.mark.parametrize(("kind", "stored"), [("image", np.uint8), ("vector", np.float32), ("tokens", np.int32)])
+def test_a_reader_judges_in_place_of_any_classifier(kind, stored, caplog):
+    caplog.set_level(logging.INFO)
+    spec = ModalitySpec("x", kind, (3,), Tokens(256) if kind == "tokens" else None)
+    train, test = bright(50, stored), bright(40, stored)
+    held = Classifiers((spec,), 3, train=train, test=test, cache=None, reader=lambda name: Brightest())
+    judge = held.get("x")
+    assert held.get("x", "strong") is judge
+    assert (judge.name, judge.strength, judge.digest, judge.accuracy) == ("x", "exact", "exact", 39 / 40)
+    assert held.digests() == {"x/exact": "exact"}
+    assert trainings(caplog) == 0
+    shown = torch.tensor([[1, 2, 9], [9, 2, 1], [3, 3, 3]])
+    assert judge.predict(shown).tolist() == [2, 0, -1]
+
+
+def test_a_reader_sees_images_in_the_unit_interval():
+    seen = []
+
+    def read(x):
+        seen.append(x)
+        return np.zeros((len(x), 1), np.int64)
+
+    spec, split = ModalitySpec("x", "image", (3,)), bright(40, np.uint8)
+    reader = SimpleNamespace(attributes={"place": ("first", "second", "third")}, read=read)
+    Classifiers((spec,), 3, train=split, test=split, cache=None, reader=lambda name: reader).get("x")
+    assert np.allclose(seen[0] * 255, split.arrays["x"])
+
+
+def test_modalities_without_a_reader_keep_their_classifiers(data, made):
+    held = made(reader=lambda name: Brightest() if name == "b" else None)
+    assert [held.get(name).strength for name in "ab"] == ["standard", "exact"]
+    assert held.get("a").digest == made().get("a").digest
+
+
+def test_tokens_without_a_reader_and_readers_without_classes_judge_nothing():
+    spec, split = ModalitySpec("x", "tokens", (3,), Tokens(256)), bright(40, np.int32)
+    with pytest.raises(Skipped, match="holds tokens"):
+        Classifiers((spec,), 3, train=split, test=split, cache=None).get("x")
+    with pytest.raises(Skipped, match="no classes"):
+        Classifiers((spec,), None, train=split, test=split, cache=None, reader=lambda name: Brightest()).get("x")
 
 
 def test_an_unknown_strength_is_named(classifiers):

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,3 +134,21 @@ def test_it_is_not_computed_unless_asked_for():
     from mmbench.metrics.base import METRICS
 
     assert not METRICS["predictive_information"].default
+
+
+def test_a_modality_that_is_read_by_rule_has_no_layer_and_says_so(toy, score, data):
+    def reader(name):
+        attributes = {"class": ("0", "1", "2", "3")}
+        answer = SimpleNamespace(attributes=attributes, read=lambda x: np.zeros((len(x), 1), np.int64))
+        return answer if name == "b" else None
+
+    held = Classifiers(data.modalities, 4, **data.splits, cache=None, reader=reader)
+    found = score(toy(scale=0.3), SMALL, classifiers=held).scores
+    assert [(s.given, s.target, s.estimator) for s in found if s.status == "ok"] == [
+        ("", "a", "svgp-real"),
+        ("a", "a", "svgp"),
+        ("b", "a", "svgp"),
+    ]
+    (skipped,) = [s for s in found if s.status == "skipped"]
+    assert skipped.target == "b"
+    assert skipped.note == "the modality is read by rule: no classifier's last layer can be replaced."
