@@ -349,7 +349,9 @@ def _spec(given: Mapping[str, Any]) -> "RunSpec":
             raise InvalidSetting(f"--spec holds the whole run; leave out {typed[0].opts[0]}.")
         return read_spec(_json(given["spec_file"]))
     values = {name: given[name] for name in SPEC_NAMES}
-    values |= {"metrics": metric_names(given["metrics"]), "sets": pairs(given["sets"])}
+    features = values.pop("features")
+    sets = [*given["sets"], *([] if features is None else [f"data.features={features}"])]
+    values |= {"metrics": metric_names(given["metrics"]), "sets": pairs(sets)}
     values["schedule"] = "alternate" if values.pop("alternate") else None
     return resolve(Request(**values))
 

@@ -87,12 +87,15 @@ spec_options = _together(
     click.option("--alternate", is_flag=True, show_default="off", help="One observation pattern a step, in turn."),
     click.option("--steps", type=int, show_default="as the preset", help="Optimiser steps."),
     click.option("--epochs", type=int, show_default="as the preset", help="Epochs, instead of steps."),
+    click.option(
+        "--features", show_default="the dataset's", help="What stands for the images of `cub` (setting data.features)."
+    ),
     metrics_option,
     set_option,
 )
 SPEC_NAMES = (
     "model", "preset", "dataset", "scheme", "f", "seed",
-    "paired_only", "alternate", "steps", "epochs", "metrics", "sets",
+    "paired_only", "alternate", "steps", "epochs", "features", "metrics", "sets",
 )  # fmt: skip
 
 

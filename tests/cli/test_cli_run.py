@@ -128,3 +128,13 @@ def test_on_data_of_known_density_the_table_ends_with_the_gaps(invoke, tmp_path)
     assert [line[1:3] for line in gaps] == [[target, kind] for target in targets for kind in ("elbo", "iwae-2")]
     assert all(float(line[3]) > 0 for line in gaps)
     assert "skipped" not in result.stdout
+
+
+def test_features_are_a_setting_of_the_data(invoke):
+    spec = json.loads(invoke("run", "--dataset", "cub", "--features", "pixels", "--dry-run").stdout)
+    assert spec["settings"]["data"]["features"] == "pixels"
+    twice = invoke("run", "--dataset", "cub", "--features", "pixels", "--set", "data.features=pixels", "--dry-run")
+    assert (twice.exit_code, twice.stderr) == (2, "mmbench: --set data.features is given twice; keep one.\n")
+    other = invoke("run", "--features", "pixels", "--dry-run")
+    assert other.exit_code == 2
+    assert "unknown setting of 'data' 'features'" in other.stderr
