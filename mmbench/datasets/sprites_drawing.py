@@ -3,7 +3,7 @@
 Level n names the first n attributes of `ATTRIBUTES`. What it does not name is as in CdSprites+ (Sejnova et al., its
 generator of May 2023): sprites are big on level 1, white below level 3, anywhere around the middle below level 4, and
 the ground is dark below level 5. Ours differ in that sprites and ground are plain, where CdSprites+ puts photographed
-textures on them from level 4 on; that dark ground is not quite black; that a sprite turns by at most 20 degrees to
+textures on them from level 4 on; that dark ground is not quite black; that a sprite turns by at most 15 degrees to
 either side (there by any angle) and varies a little in size; and that all shapes of a size have the same area, so that
 no size betrays a shape. Place, angle, size, and the brightness of sprite and ground are drawn for each image.
 
@@ -30,11 +30,11 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }
 LEVELS = len(ATTRIBUTES)
 PALETTE = np.array([(220, 40, 40), (30, 170, 60), (50, 80, 230), (240, 220, 40), (250, 110, 200)]) / 255
-WIDTHS = ((0.20, 0.22), (0.33, 0.35))  # small and big: side of the square of the sprite's area, in sides of the image
+WIDTHS = ((0.24, 0.26), (0.35, 0.37))  # small and big: side of the square of the sprite's area, in sides of the image
 BACKGROUNDS = ((0.02, 0.18), (0.80, 0.96))  # grey levels of dark and light ground
-TURN = math.radians(20)
+TURN = math.radians(15)
 BRIGHTNESS = (0.85, 1.0)
-QUADRANT, PLACE, MIDDLE = 0.27, 0.02, 0.14  # centre of a quadrant, its spread where it is named, and where it is not
+QUADRANT, PLACE, MIDDLE = 0.28, 0.016, 0.06  # centre of a quadrant, its spread where it is named, and where it is not
 OVERSAMPLING = 4
 CHUNK = 256
 DRAWS = 12  # random numbers of a sprite

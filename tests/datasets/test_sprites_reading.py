@@ -35,22 +35,22 @@ def test_a_row_is_read_by_itself(images: np.ndarray) -> None:
     assert np.array_equal(np.concatenate([read_sprites(images[i : i + 1]) for i in range(5)]), read_sprites(images)[:5])
 
 
-@pytest.mark.parametrize(("blur", "least"), [(0.5, 1.0), (1.0, 1.0), (1.5, 0.99), (2.0, 0.9)])
+@pytest.mark.parametrize(("blur", "least"), [(0.5, 1.0), (1.0, 1.0), (1.5, 1.0), (2.0, 0.99)])
 def test_a_blur_as_of_a_decoder_hardly_matters(
     images: np.ndarray, described: Scenes, blur: float, least: float
 ) -> None:
     assert right(gaussian_filter(images, (0, 0, blur, blur)), described).min() >= least
 
 
-@pytest.mark.parametrize(("noise", "least"), [(0.02, 1.0), (0.05, 1.0), (0.1, 0.95)])
+@pytest.mark.parametrize(("noise", "least"), [(0.02, 1.0), (0.05, 1.0), (0.1, 0.98)])
 def test_noise_hardly_matters(images: np.ndarray, described: Scenes, noise: float, least: float) -> None:
     drawn = np.random.default_rng(0).normal(0, noise, images.shape)
     assert right(np.clip(images + drawn, 0, 1), described).min() >= least
 
 
 def test_a_heavy_blur_is_more_than_it_can_read(images: np.ndarray, described: Scenes) -> None:
-    found = right(gaussian_filter(images, (0, 0, 3, 3)), described)
-    assert found[SHAPE] < 0.75
+    found = right(gaussian_filter(images, (0, 0, 4, 4)), described)
+    assert found[[SHAPE, SIZE, COLOUR]].max() < 0.75
     assert found[[POSITION, BACKGROUND]].min() > 0.99
 
 
