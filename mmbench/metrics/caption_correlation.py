@@ -13,7 +13,10 @@ al. 2018, Shi et al. 2019). The MEME paper's eq. 12 says to minimise it: a mispr
   it is given would reach. It is not zero where test images differ from training images as a whole, as other classes do.
 
 Values depend on the word vectors and on the protocol, so that numbers without their ground truth mean little: every
-score has it in `details`, with the shuffled control and its `share` of the ground truth.
+score has it in `details`, with the shuffled control and its `share` of the ground truth. Generated captions differ from
+real ones as a whole (the most probable token of each place makes no sentence), which shifts all their cosines: the mean
+cosine of the same generations with the inputs of other images is `mismatched` in `details`, and what the score exceeds
+it by is owed to what was given.
 
 The released code averages over batches of 256 and drops the last one; here the mean is over all pairs. Standard errors
 are over images (rows with the same features), each with all its captions; those of prior samples over samples. Images
@@ -148,14 +151,16 @@ class CaptionCorrelation(Metric):
             yield found("shuffled", control, len(u), details=fitted)
         joint = self._joint(judge)
         prior = {**params, "prior": self._context.model.prior().name}
-        for given, target, cosines, groups, own in (
-            (view, self._caption, np.concatenate(judge.to_caption), images, params),
-            (self._caption, view, np.concatenate(judge.to_view), images, params),
-            ("", "", joint, np.arange(len(joint)), prior),
+        told, shown = np.concatenate(judge.told), np.concatenate(judge.shown)
+        for given, target, cosines, groups, own, other in (
+            (view, self._caption, (u * told).sum(1), images, params, mismatched_mean(u, told, images)),
+            (self._caption, view, (shown * v).sum(1), images, params, mismatched_mean(shown, v, images)),
+            ("", "", joint, np.arange(len(joint)), prior, None),
         ):
             value = clustered_mean(cosines, groups)
             share = value[0] / truth[0] if truth[0] else math.nan
-            details = {**beside, **({"share": share} if math.isfinite(share) else {})}
+            more = {"share": share, "mismatched": math.nan if other is None else other[0]}
+            details = {**beside, **{key: number for key, number in more.items() if math.isfinite(number)}}
             yield found("cca", value, len(cosines), given=given, target=target, details=details, params=own)
 
     def _params(self, judge: "_Judge") -> dict[str, Any]:
@@ -191,15 +196,19 @@ class CaptionCorrelation(Metric):
 
 
 class _Judge:
-    """The canonical directions of one view and captions, and what they found of the test rows."""
+    """The canonical directions of one view and captions, and the projections of test rows at length 1 `[B, k]`.
+
+    Attributes:
+        told, shown: those of the captions generated from the view, and of the view generated from captions.
+    """
 
     def __init__(self, features: Features, fit: Fit) -> None:
         self.features, self.fit = features, fit
         self.images: list[np.ndarray] = []
         self.real_x: list[np.ndarray] = []
         self.real_y: list[np.ndarray] = []
-        self.to_caption: list[np.ndarray] = []
-        self.to_view: list[np.ndarray] = []
+        self.told: list[np.ndarray] = []
+        self.shown: list[np.ndarray] = []
 
     def add(self, view: View, caption: str, real: np.ndarray, sentences: SentenceVectors) -> None:
         """Take in a batch with the sentence vectors `[B, D]` of its real captions."""
@@ -211,8 +220,8 @@ class _Judge:
         self.images.append(marks(x))
         self.real_x.append(u)
         self.real_y.append(v)
-        self.to_caption.append((u * unit(directions.project_y(told))).sum(1))
-        self.to_view.append((unit(directions.project_x(shown)) * v).sum(1))
+        self.told.append(unit(directions.project_y(told)))
+        self.shown.append(unit(directions.project_x(shown)))
 
 
 def _tokens(x: Tensor) -> np.ndarray:

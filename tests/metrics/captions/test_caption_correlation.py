@@ -41,6 +41,9 @@ def test_a_model_that_tells_what_it_sees_reaches_the_ground_truth(world):
         assert score.details["ground_truth"] == truth.value
         assert score.details["shuffled"] == control.value
         assert score.details["share"] == pytest.approx(score.value / truth.value)
+    assert there.details["mismatched"] == pytest.approx(control.value, abs=1e-9)
+    assert abs(back.details["mismatched"]) < 0.1
+    assert "mismatched" not in joint.details  # there is no input that could be another's
     assert (truth.n, there.n, back.n, joint.n) == (150, 150, 150, 1000)
 
 
@@ -51,6 +54,7 @@ def test_a_deaf_model_is_where_shuffled_pairs_are(world):
         score = scores["cca", *way]
         assert abs(score.value - control.value) < 4 * (score.stderr + control.stderr)
         assert score.value < truth.value - 10 * score.stderr
+        assert abs(score.value - score.details["mismatched"]) < 4 * score.stderr
     assert scores["cca", "", ""].value > 0.3  # prior samples are whole: both sides come from one z
 
 
