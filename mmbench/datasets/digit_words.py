@@ -13,27 +13,20 @@ papers' "random" says, and `released` from the code's.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mmbench.config import setting
-from mmbench.datasets.base import Reader, Split, SplitName
+from mmbench.datasets.base import Dataset, DatasetSettings, Pairing, Reader, Split, SplitName
 from mmbench.datasets.cache import arrays_digest
 from mmbench.datasets.files import combined_digest
+from mmbench.datasets.pairing import pair_by_class
 from mmbench.modality import ModalitySpec, Tokens
 from mmbench.seeding import generator
 
-__all__ = [
-    "LENGTH",
-    "TEXT",
-    "WORDS",
-    "digit_reader",
-    "places_setting",
-    "provenance_with_text",
-    "texts",
-    "with_text",
-]
+__all__ = ["LENGTH", "TEXT", "WORDS", "WithDigitWords", "digit_reader", "places_setting", "texts"]
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LENGTH = 8
@@ -41,6 +34,7 @@ ALPHABET = " abcdefghijklmnopqrstuvwxyz"
 TOKENS = Tokens(len(ALPHABET), words=tuple(ALPHABET), joiner="")
 TEXT = ModalitySpec("text", "tokens", (LENGTH,), TOKENS)
 SEED = 20220425
+SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
 def places_setting() -> Any:
@@ -74,23 +68,6 @@ def texts(digits: np.ndarray, *, split: SplitName, places: str = "all") -> np.nd
     return rows
 
 
-def with_text(images: Split, of: str, *, split: SplitName, places: str) -> Split:
-    """A split of images with one text more for each original of modality `of`, of the same class."""
-    digits = images.targets[of]
-    words = texts(digits, split=split, places=places)
-    return Split({**images.arrays, TEXT.name: words}, {**images.targets, TEXT.name: digits})
-
-
-def provenance_with_text(images: Mapping[str, Any], splits: Mapping[SplitName, Split]) -> dict[str, Any]:
-    """The provenance of images with the texts' counts and content; its `status` is still that of the images."""
-    words = {str(which): split.arrays[TEXT.name] for which, split in splits.items()}
-    return {
-        **images,
-        "counts": {which: {**images["counts"][which], TEXT.name: len(rows)} for which, rows in words.items()},
-        "digest": combined_digest({"images": images["digest"], "text": arrays_digest(words)}),
-    }
-
-
 def digit_reader() -> Reader:
     """Which digit a text names: the whole text without the blanks around it must be one of the words."""
     return Reader(attributes={"digit": WORDS}, read=_read)
@@ -101,3 +78,54 @@ def _read(rows: np.ndarray) -> np.ndarray:
     digits = {word: digit for digit, word in enumerate(WORDS)}
     found = [digits.get(TOKENS.text(row).strip(" "), -1) for row in rows.tolist()]
     return np.array(found, np.int64).reshape(-1, 1)
+
+
+class WithDigitWords(Dataset):
+    """A dataset of images of digits with a text for each original of one of its modalities.
+
+    Class attributes:
+        Images: the dataset of the images; its settings are taken from this one's, which add `places`.
+        worded: the modality whose originals each have a text.
+    """
+
+    Images: ClassVar[type[Dataset]]
+    worded: ClassVar[str]
+    settings: Any
+
+    def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
+        super().__init__(settings, root)
+        self._images = self.Images(settings, root)
+        self._made: dict[SplitName, Split] = {}
+
+    @property
+    def modalities(self) -> tuple[ModalitySpec, ...]:
+        return (*self._images.modalities, TEXT)
+
+    @property
+    def classes(self) -> int | None:
+        return self._images.classes
+
+    def split(self, which: SplitName) -> Split:
+        if which not in self._made:
+            images = self._images.split(which)
+            digits = images.targets[self.worded]
+            words = texts(digits, split=which, places=self.settings.places)
+            self._made[which] = Split({**images.arrays, TEXT.name: words}, {**images.targets, TEXT.name: digits})
+        return self._made[which]
+
+    def pairing(self, which: SplitName, seed: int) -> Pairing:
+        targets = self.split(which).targets
+        return pair_by_class(targets, names=tuple(targets), rng=generator(seed, "pairing", which))
+
+    def provenance(self) -> Mapping[str, Any]:
+        """That of the images with the texts' counts and content; its `status` speaks of the images."""
+        images = self._images.provenance()
+        words = {str(which): self.split(which).arrays[TEXT.name] for which in SPLITS}
+        return {
+            **images,
+            "counts": {which: {**images["counts"][which], TEXT.name: len(rows)} for which, rows in words.items()},
+            "digest": combined_digest({"images": images["digest"], "text": arrays_digest(words)}),
+        }
+
+    def reader(self, name: str) -> Reader | None:
+        return digit_reader() if name == TEXT.name else None

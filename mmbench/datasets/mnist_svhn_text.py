@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmbench.datasets.base import DATASETS, Dataset, DatasetSettings, Pairing, Reader, Split, SplitName
-from mmbench.datasets.digit_words import TEXT, digit_reader, places_setting, provenance_with_text, with_text
+from mmbench.datasets.base import DATASETS, DatasetSettings
+from mmbench.datasets.digit_words import WithDigitWords, places_setting
 from mmbench.datasets.mnist_svhn import MnistSvhn
-from mmbench.datasets.pairing import pair_by_class
-from mmbench.modality import ModalitySpec
-from mmbench.seeding import generator
 
 __all__ = ["MnistSvhnText", "MnistSvhnTextSettings"]
-
-SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -31,11 +26,13 @@ class MnistSvhnTextSettings(DatasetSettings):
 
 
 @DATASETS.register("mnist-svhn-text")
-class MnistSvhnText(Dataset):
+class MnistSvhnText(WithDigitWords):
     """MNIST-SVHN, read from files below `root`, and digit words."""
 
     name = "mnist-svhn-text"
     description = "MNIST (1x28x28) paired by class with SVHN (3x32x32) and the digit's word in 8 characters"
+    Images = MnistSvhn
+    worded = "mnist"
     Settings = MnistSvhnTextSettings
     references: ClassVar[tuple[str, ...]] = (
         "Sutter et al., Multimodal Generative Learning Utilizing Jensen-Shannon-Divergence, NeurIPS 2020",
@@ -47,37 +44,6 @@ class MnistSvhnText(Dataset):
         "arch": {"networks": "small", "latent_dim": 20, "likelihood": "laplace", "scale": 1.0, "rescale": "none"},
         "train": {"batch_size": 128, "lr": 1e-3, "steps": 2000},
     }
-    settings: MnistSvhnTextSettings
-
-    def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
-        super().__init__(settings, root)
-        self._images = MnistSvhn(settings, root)
-        self._made: dict[SplitName, Split] = {}
-
-    @property
-    def modalities(self) -> tuple[ModalitySpec, ...]:
-        return (*self._images.modalities, TEXT)
-
-    @property
-    def classes(self) -> int:
-        return self._images.classes
-
-    def split(self, which: SplitName) -> Split:
-        if which not in self._made:
-            images = self._images.split(which)
-            self._made[which] = with_text(images, "mnist", split=which, places=self.settings.places)
-        return self._made[which]
-
-    def pairing(self, which: SplitName, seed: int) -> Pairing:
-        targets = self.split(which).targets
-        return pair_by_class(targets, names=tuple(targets), rng=generator(seed, "pairing", which))
-
-    def provenance(self) -> Mapping[str, Any]:
-        """That of the files, with the texts' counts; `published` speaks of the images."""
-        return provenance_with_text(self._images.provenance(), {which: self.split(which) for which in SPLITS})
-
-    def reader(self, name: str) -> Reader | None:
-        return digit_reader() if name == TEXT.name else None
 
     @classmethod
     def fetch(cls, root: Path) -> str:
