@@ -62,7 +62,7 @@ class CdSprites(Dataset):
     terms: ClassVar[str] = "Made by mmbench after the description of CdSprites+; nothing of it is contained."
     # Normal, since a Laplace location is the median over what is not known yet, where rare corners of shapes vanish.
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "arch": {"networks": "small", "latent_dim": 16, "likelihood": "normal", "scale": 0.1},
+        "arch": {"networks": "small", "latent_dim": 16, "likelihood": "normal", "scale": 0.1, "rescale": "largest"},
         "train": {"batch_size": 128, "lr": 2e-3, "steps": 1400},
     }
     default_metrics: ClassVar[tuple[str, ...] | None] = (

@@ -81,7 +81,7 @@ class Cub(Dataset):
     )
     terms: ClassVar[str] = "The photographs of CUB are for non-commercial research and education only."
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "arch": {"networks": "small", "latent_dim": 64, "likelihood": "normal", "scale": 0.2},
+        "arch": {"networks": "small", "latent_dim": 64, "likelihood": "normal", "scale": 0.2, "rescale": "largest"},
         "train": {"batch_size": 128, "lr": 5e-4, "steps": 1500},
     }
     default_metrics: ClassVar[tuple[str, ...] | None] = (

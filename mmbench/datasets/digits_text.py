@@ -36,4 +36,7 @@ class DigitsText(WithDigitWords):
         "Sutter et al., Generalized Multimodal ELBO, ICLR 2021 (the text modality)",
     )
     terms: ClassVar[str] = Digits.terms
-    common: ClassVar[Mapping[str, Mapping[str, Any]]] = Digits.common
+    common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **Digits.common,
+        "arch": {**Digits.common["arch"], "rescale": "largest"},  # as the papers of MNIST-SVHN-Text do
+    }

@@ -41,7 +41,7 @@ class MnistSvhnText(WithDigitWords):
     )
     terms: ClassVar[str] = MnistSvhn.terms
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "arch": {"networks": "small", "latent_dim": 20, "likelihood": "laplace", "scale": 1.0, "rescale": "none"},
+        "arch": {"networks": "small", "latent_dim": 20, "likelihood": "laplace", "scale": 1.0, "rescale": "largest"},
         "train": {"batch_size": 128, "lr": 1e-3, "steps": 2000},
     }
 
