@@ -167,7 +167,7 @@ def test_unknown_run(refused, store, command):
     [
         (["list", "modls"], ["'modls'", "models"]),
         (["export", "--format", "xml"], ["'xml'", "csv", "json"]),
-        (["data", "fetch", "mnist"], ["unknown dataset 'mnist'", "did you mean 'mnist-svhn'"]),
+        (["data", "fetch", "mnist"], ["unknown dataset 'mnist'; did you mean", "or 'mnist-svhn'"]),
         (["data", "verify", "mnist-svhn"], ["mnist-svhn", "mmbench data fetch"]),
         (["data", "path"], ["--data-root", "MMBENCH_DATA"]),
         (["trian"], ["'trian'"]),
