@@ -283,7 +283,7 @@ def test_it_keeps_the_contract_where_it_has_files(
         for_datasets.a_known_density_is_that_of_the_rows,
         for_datasets.a_reader_reads_the_class_of_every_real_row,
     ):
-        with pytest.raises(NotApplicable, match="not known|no modality of polymnist is read by rule"):
+        with pytest.raises(NotApplicable, match=r"not known|no modality of polymnist is read by rule"):
             check(PolyMnist)
     else:
         check(PolyMnist)
