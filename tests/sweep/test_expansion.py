@@ -12,6 +12,7 @@ from mmbench.sweep.plan import overridden, read_plan, ready_plans
 # Runs of each plan, counted by hand from the file.
 RUNS = {
     "digits-example": 120 + 6 + 1 + 8 + 9,
+    "image-text": 3 + 2 + 10 + 20,
     "paper-fig10": 5,
     "paper-fig19": 3,
     "paper-fig21": 480,
