@@ -20,6 +20,20 @@ def evaluation(desk: Desk, metric: str) -> str:
 
 
 def further_run(desk: Desk, *options: str) -> str:
-    """A run of a group's first model and dataset with other options."""
+    """A run like the first one of a group, with other options: the same model, dataset, preset, length and scheme.
+
+    What else sets the group apart from others on the same dataset is set too, so that the run joins this group.
+    """
     spec = desk.group.runs[0].spec
-    return shlex.join(["mmbench", "run", "--model", spec["model"], "--dataset", desk.group.dataset, *options])
+    parts = ["mmbench", "run", "--model", spec["model"], "--dataset", desk.group.dataset]
+    if spec["preset"] != "common":
+        parts += ["--preset", spec["preset"]]
+    if spec["f"] != 1 and "--scheme" not in options:
+        parts += ["--scheme", spec["scheme"], "--f", f"{spec['f']:g}"]
+    train = spec["settings"].get("train", {})
+    for length in ("steps", "epochs"):
+        if train.get(length):
+            parts += [f"--{length}", str(train[length])]
+    for named in desk.group.differing:
+        parts += ["--set", named]
+    return shlex.join([*parts, *options])

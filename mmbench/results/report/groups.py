@@ -52,6 +52,7 @@ class Group:
         title: dataset and presets.
         dataset: the dataset's name.
         differs: what sets this group apart from the other groups of its dataset, empty where it is the only one.
+        differing: the settings of these, but the length of training, as `--set` takes them.
         settings: the shared settings by dotted name.
         digest: of the content of the data; empty where no run got as far as reading it.
         runs: the records, one a condition and seed, sorted.
@@ -64,6 +65,7 @@ class Group:
     title: str
     dataset: str
     differs: str
+    differing: tuple[str, ...]
     settings: Mapping[str, Any]
     digest: str
     runs: tuple[RunRecord, ...]
@@ -154,7 +156,12 @@ def _group(runs: list[RunRecord], parts: Sequence[list[RunRecord]]) -> Group:
         slug=safe("-".join([dataset, *presets])) + suffix,
         title=f"{dataset}, preset{'s' if len(presets) > 1 else ''} {', '.join(presets)}",
         dataset=dataset,
-        differs=_differences(runs, siblings),
+        differs=", ".join(f"{key} = {value}" for key, value in _differences(runs, siblings).items()),
+        differing=tuple(
+            f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+            for key, value in _differences(runs, siblings).items()
+            if key not in ("data digest", "train.steps", "train.epochs") and not isinstance(value, list | None)
+        ),
         settings=_shared(runs[0]),
         digest=_digest(runs[0]),
         runs=current,
@@ -190,12 +197,13 @@ def version_of(run: RunRecord) -> tuple[int, int]:
     return int(run.provenance.get("engine", 0)), int(run.provenance.get("model_version", 0))
 
 
-def _differences(runs: Sequence[RunRecord], siblings: Sequence[Sequence[RunRecord]]) -> str:
+def _differences(runs: Sequence[RunRecord], siblings: Sequence[Sequence[RunRecord]]) -> dict[str, Any]:
+    """What the groups of a dataset do not share, by dotted name, with this group's values."""
     everyone = [{**_shared(part[0]), "data digest": _digest(part[0])[:12]} for part in siblings]
     own = {**_shared(runs[0]), "data digest": _digest(runs[0])[:12]}
     keys = sorted({key for settings in everyone for key in settings})
     differing = [key for key in keys if len({canonical_json(s.get(key)) for s in everyone}) > 1]
-    return ", ".join(f"{key} = {own.get(key)}" for key in differing)
+    return {key: own.get(key) for key in differing}
 
 
 def _titles(runs: Iterable[RunRecord]) -> dict[str, str]:

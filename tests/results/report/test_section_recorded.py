@@ -98,7 +98,7 @@ def test_without_ratios_the_page_says_how_to_record_them(make: Make, tmp_path: P
     desk = desk_of([make()], tmp_path)
     assert signal_to_noise(desk) is None
     assert [m.how for m in desk.missing] == [
-        "mmbench run --model meme --dataset digits --set train.log_snr_every=100"
+        "mmbench run --model meme --dataset digits --steps 1400 --set train.log_snr_every=100"
     ]  # fmt: skip
 
 

@@ -36,7 +36,10 @@ def coherence_against_likelihood(desk: Desk) -> Section | None:
     lacking = sorted({desk.group.names[c.variant] for c in coherence if c not in having})
     if lacking and items:
         why = "it has no joint log likelihood (a model without a joint prior has none), or no run scored it"
-        desk.lacks(f"coherence against likelihood of {', '.join(lacking)}", why, evaluation(desk, "log_likelihood"))
+        asked = {row.condition for row in desk.rows("log_likelihood")}
+        unasked = any(c not in asked for c in coherence if c not in having)
+        command = evaluation(desk, "log_likelihood") if unasked else ""
+        desk.lacks(f"coherence against likelihood of {', '.join(lacking)}", why, command)
     elif not items:
         why = "no condition has both cross coherence and a joint log likelihood"
         desk.lacks("coherence against likelihood", why, evaluation(desk, "log_likelihood"))
