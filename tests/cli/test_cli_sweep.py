@@ -160,7 +160,7 @@ def test_retry_and_force_train_again(invoke, plan, started):
         ]  # fmt: skip
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_interrupts_and_the_same_command_goes_on(command, invoke, tmp_path, jobs):
     path, store = tmp_path / "plan.yaml", tmp_path / "results.db"
     sizes = "set: {data.pairs: 1, train.test_rows: 0}"
