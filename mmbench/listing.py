@@ -110,11 +110,19 @@ def _schemes() -> Rows:
 
 
 def _metrics() -> Rows:
+    """Where a metric is computed by default: everywhere, but for datasets that name their own, or where it is named."""
+    from mmbench.datasets import DATASETS
     from mmbench.metrics.base import METRICS
+
+    own = {name: dataset.default_metrics or () for name, dataset in DATASETS.builtin().items()}
+
+    def default(name: str, everywhere: bool) -> str:
+        naming = ", ".join(dataset for dataset, metrics in own.items() if name in metrics)
+        return "yes" if everywhere else f"for {naming}" if naming else "no"
 
     header = ("metric", "default", "version", "description")
     return header, _rows(METRICS, len(header), lambda name, metric: (
-        name, "yes" if metric.default else "no", str(metric.version), metric.description
+        name, default(name, metric.default), str(metric.version), metric.description
     ))  # fmt: skip
 
 

@@ -67,6 +67,7 @@ class CdSprites(Dataset):
     }
     default_metrics: ClassVar[tuple[str, ...] | None] = (
         "attribute_coherence",
+        "caption_quality",
         "classifier_accuracy",
         "cross_coherence",
         "joint_coherence",
