@@ -28,6 +28,8 @@ SPLIT_LISTS: Mapping[SplitName, tuple[str, ...]] = {
     "test": ("testclasses.txt", "attngan_test_filenames.txt", "test_filenames.txt"),
 }
 LARGEST = 1 << 28
+LONGEST = 2000
+"""Characters of a caption; the longest published one has 357. What is longer is no caption but a file gone wrong."""
 
 
 @dataclass(frozen=True)
@@ -158,3 +160,5 @@ def _check_captions(path: Path, captions: Sequence[str], names: Sequence[str]) -
     for number, caption in enumerate(captions, 1):
         if not caption:
             raise DataError(f"{path}:{number} is an empty caption, of {names[(number - 1) // CAPTIONS_EACH]}.")
+        if len(caption) > LONGEST:
+            raise DataError(f"{path}:{number} has {len(caption)} characters; a caption has {LONGEST} at most.")

@@ -70,6 +70,8 @@ CASES = [
      r"text_testclasses\.txt:61 is a caption of no photograph"),
     ("an empty caption", put(TRAIN, 25, b"  "),
      r"text_trainvalclasses\.txt:25 is an empty caption, of 001\.Red_Bird/Bird_2"),
+    ("a caption longer than the limit", put(TRAIN, 31, b"very " * 500 + b"red bird."),
+     r"text_trainvalclasses\.txt:31 has 2509 characters; a caption has 2000 at most"),
     ("bytes that are not UTF-8", put(TRAIN, 7, b"a r\xe9d bird."),
      r"text_trainvalclasses\.txt:7 holds bytes that are not UTF-8, the first at place 3"),
     ("a class in both parts", edit("testclasses.txt", lambda x: x.append(b"003.Blue_Bird")),
