@@ -19,7 +19,7 @@ from mmbench.datasets.base import DATASETS, Dataset, DatasetSettings, Pairing, S
 from mmbench.datasets.cache import Arrays, arrays_digest, cached
 from mmbench.datasets.files import combined_digest
 from mmbench.datasets.pairing import pair_by_class
-from mmbench.datasets.polymnist_files import NAMES, SIDE, Archive, ImageFile, decoded, find
+from mmbench.datasets.polymnist_files import DEFAULT_METRICS, NAMES, SIDE, Archive, ImageFile, decoded, find
 from mmbench.errors import DataError, DataMissing
 from mmbench.modality import ModalitySpec
 from mmbench.seeding import generator
@@ -40,16 +40,7 @@ class PolyMnist(Dataset):
         "Sutter et al., Generalized Multimodal ELBO, ICLR 2021; https://zenodo.org/record/4899160",
         "LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998",
     )
-    # Likelihoods of five modalities, in 31 questions, take minutes: they are computed where they are asked for.
-    default_metrics: ClassVar[tuple[str, ...] | None] = (
-        "classifier_accuracy",
-        "cross_coherence",
-        "embeddings",
-        "joint_coherence",
-        "latent_accuracy",
-        "relatedness",
-        "samples",
-    )
+    default_metrics: ClassVar[tuple[str, ...] | None] = DEFAULT_METRICS
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "arch": {"networks": "small", "latent_dim": 64, "likelihood": "laplace", "scale": 0.75},
         "train": {"batch_size": 128, "lr": 1e-3, "steps": 2000},

@@ -26,6 +26,7 @@ from mmbench.datasets.files import require_root
 from mmbench.datasets.mnist_svhn import PUBLISHED_MD5, read_mnist
 from mmbench.datasets.pairing import pair_by_class
 from mmbench.datasets.patches import corners, on_patches
+from mmbench.datasets.polymnist_files import DEFAULT_METRICS
 from mmbench.errors import DataMissing
 from mmbench.modality import ModalitySpec
 from mmbench.seeding import generator
@@ -95,16 +96,7 @@ class PolyMnistLocal(Dataset):
         "The digits come with scikit-learn, or are MNIST's; photographs: china by danielbuechele and flower by "
         "vultilion (scikit-learn; CC BY 2.0), and the portrait of Grace Hopper in matplotlib's sample data."
     )
-    # Likelihoods of five modalities, in 31 questions, take minutes: they are computed where they are asked for.
-    default_metrics: ClassVar[tuple[str, ...] | None] = (
-        "classifier_accuracy",
-        "cross_coherence",
-        "embeddings",
-        "joint_coherence",
-        "latent_accuracy",
-        "relatedness",
-        "samples",
-    )
+    default_metrics: ClassVar[tuple[str, ...] | None] = DEFAULT_METRICS
     common: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "arch": {"networks": "small", "latent_dim": 32, "likelihood": "laplace", "scale": 0.1},
         "train": {"batch_size": 128, "lr": 1e-3, "steps": 1400},

@@ -59,7 +59,7 @@ def write(root: Path) -> Path:
 def pack_photographs(folder: Path, archive: Path, *, mode: str = "w") -> None:
     """Put the photographs into an archive in the published layout and remove their folder."""
     images = folder / "CUB_200_2011" / "images"
-    with tarfile.open(archive, mode) as tar:  # type: ignore[call-overload]
+    with tarfile.open(archive, mode) as tar:  # type: ignore[call-overload]  # typeshed wants a literal mode
         tar.add(images, "CUB_200_2011/images")
     for path in sorted(images.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
