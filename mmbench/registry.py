@@ -3,6 +3,8 @@
 Built-in components are found by importing the modules of their package on the first look-up, so that a new component
 is one new file and no edit elsewhere. Components from outside come from an entry-point group; only the one that is
 asked for by name is imported, and one that fails to import is listed with its error and stops nothing else.
+
+A family makes a component from the name itself: of `npz:faces.npz`, family `npz` makes the one of `faces.npz`.
 """
 
 import importlib
@@ -33,6 +35,8 @@ class Registry(Generic[T]):
         self._package = package
         self._group = group
         self._components: dict[str, T] = {}
+        self._families: dict[str, Callable[[str], T]] = {}
+        self._made: dict[str, T] = {}
         self._loaded = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -49,8 +53,33 @@ class Registry(Generic[T]):
 
         return enter
 
+    def family(self, prefix: str) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+        """Decorator: enter a function from what stands behind `prefix:` in a name to the component of that name.
+
+        It is called once a name, when the component is asked for, and raises `MMBenchError` where there is none.
+        """
+
+        def enter(make: Callable[[str], T]) -> Callable[[str], T]:
+            held = self._families.get(prefix)
+            if held is not None and held is not make:
+                raise MMBenchError(
+                    f"two families of {self.kind}s are named {prefix!r} ({_origin(held)} and {_origin(make)}); "
+                    "rename one."
+                )
+            self._families[prefix] = make
+            return make
+
+        return enter
+
+    def families(self) -> Mapping[str, Callable[[str], T]]:
+        """The families by prefix."""
+        self._load()
+        return MappingProxyType(dict(sorted(self._families.items())))
+
     def __getitem__(self, name: str) -> T:
         self._load()
+        if (made := self._of_family(name)) is not None:
+            return made
         if name not in self._components:
             self._load_entry_point(name)
         if name not in self._components:
@@ -59,7 +88,9 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         self._load()
-        return name in self._components or name in self._outside()
+        if name in self._components or name in self._outside():
+            return True
+        return isinstance(name, str) and ":" in name and name.partition(":")[0] in self._families  # not made yet
 
     def __iter__(self) -> Iterator[str]:
         """Names of the built-in and registered components, sorted; entry points are not imported."""
@@ -79,6 +110,14 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self._package}.{module.name}")
+
+    def _of_family(self, name: str) -> T | None:
+        prefix, colon, rest = name.partition(":")
+        if not colon or prefix not in self._families:
+            return None
+        if name not in self._made:
+            self._made[name] = self._families[prefix](rest)
+        return self._made[name]
 
     def _outside(self) -> dict[str, object]:
         return {p.name: p for p in entry_points(group=self._group)} if self._group else {}

@@ -59,10 +59,10 @@ from mmbench.models.posteriors import (
     kl_standard,
     standard_normal,
 )
-from mmbench.models.slices import divided
+from mmbench.models.private import layout_of, size_of
 from mmbench.seeding import Noise
 
-__all__ = ["MFM", "LocationOnly", "MfmSettings", "layout_of", "mmd"]
+__all__ = ["MFM", "LocationOnly", "MfmSettings", "mmd"]
 
 KERNELS = ("official", "mean")
 
@@ -121,8 +121,8 @@ class MFM(MultimodalVAE):
         coders: Mapping[str, Coder],
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
-        self._layout = layout_of(self.modalities, arch.latent_dim)
-        shared = _size(self._layout.shared)
+        self._layout = layout_of(self.modalities, arch.latent_dim, model=self.name)
+        shared = size_of(self._layout.shared)
         joint = JointEncoder(modalities, arch, shared)
         self.joint = joint if settings.regulariser == "kl" else LocationOnly(joint)
         # with one modality nothing is ever missing
@@ -130,16 +130,16 @@ class MFM(MultimodalVAE):
         self.surrogate = LocationOnly(JointEncoder(modalities, arch, arch.latent_dim, told=True)) if several else None
         self.shared_factor = _factor(shared, settings.factor)
         self.private_factors = nn.ModuleDict(
-            {name: _factor(_size(part), settings.factor) for name, part in self._layout.private.items()}
+            {name: _factor(size_of(part), settings.factor) for name, part in self._layout.private.items()}
         )
 
     @classmethod
     def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:
         """Encoders of the private codes' sizes (points for MMD), decoders of two factors."""
-        private = layout_of([spec.name for spec in modalities], arch.latent_dim).private
+        private = layout_of([spec.name for spec in modalities], arch.latent_dim, model=cls.name).private
         found = {}
         for spec in modalities:
-            encoder = build(spec, replace(arch, latent_dim=_size(private[spec.name]))).encoder
+            encoder = build(spec, replace(arch, latent_dim=size_of(private[spec.name]))).encoder
             if not isinstance(encoder, Encoder):
                 raise CannotBear(f"networks {arch.networks!r} have no location head alone, which model 'mfm' needs.")
             decoder = build(spec, replace(arch, latent_dim=2 * settings.factor)).decoder
@@ -273,23 +273,6 @@ def mmd(draws: Tensor, codes: Tensor, *, kernel: str = "official") -> Tensor:
         return (-(a.unsqueeze(1) - b).square().sum(-1) / scale).exp().mean()
 
     return similarity(draws, draws) + similarity(codes, codes) - 2 * similarity(draws, codes)
-
-
-def layout_of(names: Sequence[str] | Mapping[str, object], dim: int) -> Layout:
-    """[z_y | z_1 .. z_M]: half of the dimensions are shared (fewer where each z_m would get none), the rest private."""
-    names = tuple(names)
-    if dim <= len(names):
-        raise InvalidSetting(
-            f"arch.latent_dim={dim} is too small for model 'mfm' with {len(names)} modalities: the shared code and "
-            f"each private one need a dimension; use at least {len(names) + 1}."
-        )
-    shared = min(dim // 2, dim - len(names))
-    return Layout(slice(0, shared), divided(names, dim - shared, start=shared))
-
-
-def _size(part: slice) -> int:
-    size: int = part.stop - part.start
-    return size
 
 
 def _factor(inputs: int, outputs: int) -> nn.Sequential:

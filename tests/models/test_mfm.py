@@ -12,9 +12,10 @@ from mmbench.config import parse_settings
 from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
-from mmbench.models.mfm import MFM, MfmSettings, layout_of, mmd
+from mmbench.models.mfm import MFM, MfmSettings, mmd
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import Gaussian, Point, kl_standard
+from mmbench.models.private import layout_of
 from mmbench.seeding import Noise
 from mmbench.testing.checks import gradients, noise, repeated, within
 
@@ -125,7 +126,7 @@ def invertible(m: int, **settings: object) -> tuple[MFM, dict[str, Tensor], Tens
     x_m = (z_y, z_m), E_m reads the last columns of x_m, E_y the first ones of s, and factors are the codes themselves.
     """
     dim = 2 + 2 * m
-    layout = layout_of(NAMES[:m], dim)
+    layout = layout_of(NAMES[:m], dim, model="mfm")
     shared, draw = layout.shared.stop, points(9, dim, 3)
     values = {name: torch.cat([draw[:, layout.shared], draw[:, part]], -1) for name, part in layout.private.items()}
     specs = [ModalitySpec(name, "vector", x.shape[1:]) for name, x in values.items()]
@@ -323,12 +324,12 @@ def test_no_parameter_of_a_scale_where_codes_are_points():
 
 
 def test_half_of_the_latent_is_shared_and_every_modality_has_a_part_of_the_rest():
-    layout = layout_of(["u", "s", "t"], 16)
+    layout = layout_of(["u", "s", "t"], 16, model="mfm")
     assert layout.shared == slice(0, 8)
     assert layout.private == {"s": slice(8, 11), "t": slice(11, 14), "u": slice(14, 16)}
-    assert layout_of(["s", "t", "u"], 4).shared == slice(0, 1)
+    assert layout_of(["s", "t", "u"], 4, model="mfm").shared == slice(0, 1)
     with pytest.raises(InvalidSetting, match=r"arch\.latent_dim=3 is too small .* 3 modalities.*use at least 4"):
-        layout_of(["s", "t", "u"], 3)
+        layout_of(["s", "t", "u"], 3, model="mfm")
 
 
 def test_a_modality_is_decoded_from_the_shared_and_its_own_code_alone():
