@@ -26,7 +26,7 @@ from mmbench.results.store import Store
 SHARES = ("cross_coherence", "joint_coherence", "latent_accuracy")
 LIKELIHOOD = "log_likelihood"
 
-Cells = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Cells = Mapping[str, Mapping[str, Mapping[Any, Any]]]
 """Column -> model -> a row of `over_seeds`."""
 
 
@@ -69,9 +69,9 @@ def column(metric: str, given: str, target: str) -> str:
     return f"{words_of(metric, given, target)} {' → '.join(part for part in (given, target) if part)}".strip()
 
 
-def cells_of(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+def cells_of(rows: pd.DataFrame) -> dict[str, dict[str, dict[Any, Any]]]:
     """Column -> model -> its row; shares first."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, dict[Any, Any]]] = {}
     order = rows["metric"].map({metric: i for i, metric in enumerate((*SHARES, LIKELIHOOD))})
     for row in rows.assign(order=order).sort_values("order", kind="stable").to_dict("records"):
         if math.isfinite(row["mean"]):
@@ -100,7 +100,7 @@ def markdown(cells: Cells) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cell(row: Mapping[str, Any], rank: int) -> str:
+def cell(row: Mapping[Any, Any], rank: int) -> str:
     """Mean, interval over seeds, and rank."""
     digits = HEADLINES[str(row["metric"])].digits
     missing = "" if row["n"] == row["of"] else f", {row['n_of']}"
