@@ -4,8 +4,8 @@ K samples of each of E experts have log weights lw `[E, K, B]` against the densi
 
     looser:  (1/E) sum_r LME_k lw_{r,k}          tight:  LME over (r, k) of lw
 
-(Shi et al. 2019; the tight form is a stratified IWAE). Samples that share a log-mean-exp compete for its gradient: those
-of an expert in the looser form, all of them in the tight one. What `carrying` leaves out is decided among those.
+(Shi et al. 2019; the tight form is a stratified IWAE). Samples that share a log-mean-exp compete for its gradient:
+those of an expert in the looser form, all of them in the tight one. What `carrying` leaves out is decided among those.
 """
 
 from collections.abc import Callable
