@@ -109,12 +109,10 @@ class TopDownPrior(Distribution):
     Attributes:
         levels: where each level stands in the flat latent, z_1 first.
         networks: those of z_1 .. z_{L-1}.
-        like: a tensor with the dtype and device of samples.
     """
 
     levels: tuple[slice, ...]
     networks: Sequence[nn.Module]
-    like: Tensor
     name: str = "top-down"
 
     def at(self, level: int, above: Tensor) -> Gaussian:
@@ -127,7 +125,7 @@ class TopDownPrior(Distribution):
         return found
 
     def sample(self, k: int, rows: int, noise: Noise) -> Tensor:
-        eps = noise.normal("prior", (k, rows, self.levels[-1].stop)).to(self.like)
+        eps = noise.normal("prior", (k, rows, self.levels[-1].stop))
         z = eps[..., :0]
         for level in reversed(range(len(self.levels))):
             z = torch.cat([self.at(level, z).transport(eps[..., self.levels[level]]), z], -1)

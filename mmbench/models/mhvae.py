@@ -150,7 +150,7 @@ class MHVAE(MultimodalVAE):
         return self.settings.anneal > 0
 
     def prior(self) -> TopDownPrior:
-        return TopDownPrior(self.levels, tuple(self.priors), next(self.parameters()))
+        return TopDownPrior(self.levels, tuple(self.priors))
 
     def posterior(self, values: Mapping[str, Tensor]) -> TopDownPosterior:
         require_observed(self, values)
@@ -181,10 +181,10 @@ class MHVAE(MultimodalVAE):
         """Features of the modality once, for all levels."""
         if len(self.levels) == 1:
             return Expert(self.gaussian(name, x))
-        encoder, networks = self._trunk(name), tuple(self.experts[name])
+        encoder, networks = self._trunk(name), tuple(self.experts[name].children())
         features = encoder.trunk(x)
         top = Gaussian(encoder.location(features), encoder.scale(features))
-        return Expert(top, networks, [network.hint(features) for network in networks])
+        return Expert(top, networks, [network.get_submodule("hint")(features) for network in networks])
 
     def _trunk(self, name: str) -> Encoder:
         encoder = self.encoders[name]
