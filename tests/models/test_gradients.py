@@ -40,6 +40,8 @@ def held_constant(model: MultimodalVAE) -> str:
         return "the decoders in the ELBOs of single modalities"
     if model.name == "mfm" and settings.detach_codes:
         return "the codes as targets of the surrogates"
+    if model.name == "nexus":
+        return "the codes as inputs and targets of the top level"
     return ""
 
 
