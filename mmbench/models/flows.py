@@ -67,8 +67,7 @@ class Flow(nn.Module):
     def inverse(self, u: Tensor) -> Tensor:
         """F^-1(u), `[..., D]`."""
         for transform in list(self.transforms)[::-1]:
-            inverted: Tensor = transform().inv(u)
-            u = inverted
+            u = transform().inv(u)
         return u
 
 
@@ -91,7 +90,8 @@ class FlowPosterior(Transported):
         return self.flow.inverse(self.base.transport(eps))
 
     def log_prob(self, z: Tensor) -> Tensor:
-        u, log_det = self.flow(z)
+        found: tuple[Tensor, Tensor] = self.flow(z)
+        u, log_det = found
         return self.base.log_prob(u) + log_det
 
 
