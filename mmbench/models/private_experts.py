@@ -154,11 +154,9 @@ def objective_of(
     gates = [doubly_reparametrised(sample) for sample in own.values()] if dreg else []
     used = {name: expert.detached() for name, expert in experts.items()} if dreg else experts
     latents = torch.stack([_latent(name, own, model.layout, priors, settings.cross, noise.child(name)) for name in own])
+    private = {name: sample[..., model.layout.shared.stop :] for name, sample in own.items()}
     ratios = torch.stack(
-        [
-            priors.private[name].log_prob(w) - used[name].private.log_prob(w)
-            for name, w in ((name, sample[..., model.layout.shared.stop :]) for name, sample in own.items())
-        ]
+        [priors.private[name].log_prob(w) - used[name].private.log_prob(w) for name, w in private.items()]
     )
 
     def score(some: Tensor, index: Tensor) -> Tensor:
