@@ -43,7 +43,7 @@ BERNOULLI_VALUES = Difference(
 )
 BATCH_SUM = Difference(
     "batch sum",
-    ("cmvae", "mhvae", "mmvae", "mmvaeplus"),
+    ("cmvae", "crmvae", "mhvae", "mmvae", "mmvaeplus"),
     "The loss is a sum over the rows of the batch.",
     "The loss of every model is a mean over them.",
     "multivae's loss is divided by the number of rows.",
@@ -81,7 +81,7 @@ ROWS_OF_A_TERM = Difference(
 )
 POE_EPS = Difference(
     "epsilon of the product",
-    ("mhvae", "mopoe", "mvtcae"),
+    ("crmvae", "mhvae", "mopoe", "mvtcae"),
     "1e-8 is added to the experts' variances before a product of experts (`poe`).",
     "The product is taken in log space, without it.",
     "`poe` is called with eps = 0.",
@@ -104,10 +104,12 @@ PRIOR_OF_THE_OBSERVED = Difference(
 )
 ALL_MODALITIES_WEIGH = Difference(
     "M of all modalities",
-    ("mvtcae",),
-    "The weights (M - alpha)/M and alpha/M keep the M of all modalities on rows that hold fewer.",
+    ("crmvae", "mvtcae"),
+    "The weights, (M - alpha)/M and alpha/M of MVTCAE and 1/(M+1) of CRMVAE, keep the M of all modalities on rows that "
+    "hold fewer.",
     "M is the number of observed modalities.",
-    "The loss is put together anew from the terms that multivae reports, with the observed number as M.",
+    "MVTCAE's loss is put together anew from the terms that multivae reports, with the observed number as M; CRMVAE's "
+    "is multiplied by the ratio of the two weights.",
 )
 SINGLE_WEIGHTS = Difference(
     "weights in single precision",
@@ -153,6 +155,14 @@ LEFT_OUT = Difference(
 )
 
 
+SHARED_KL_ONCE = Difference(
+    "shared KLs once",
+    ("dmvae",),
+    "Each source of the shared latent pays for its KL to the prior once.",
+    "It pays once for every modality that is reconstructed from it, as in the released code; `form=multivae` is the "
+    "other.",
+    "`form=multivae`.",
+)
 NO_DROPOUT_WITH_MASKS = Difference(
     "perceptual dropout with masks",
     ("nexus",),
