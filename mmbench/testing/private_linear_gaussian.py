@@ -3,8 +3,8 @@
     z ~ N(0, I),  w_m ~ N(0, I),  e ~ N(0, s^2 I),  and [U_m V_m] has orthogonal columns,
 
 so that p(z, w_m | x_m) is diagonal: modality by modality this is `LinearGaussian` over [z | w_m], whose encoders and
-decoders it takes. The posterior of z given several modalities is diagonal too, but that of w_m given them is not
-independent of z. Everything is float64.
+decoders it takes. So is the posterior of z and all w_m given several modalities, that of w_m being p(w_m | x_m).
+Everything is float64.
 """
 
 import math
@@ -83,7 +83,8 @@ class PrivateLinearGaussian:
         """log p(x_S), exact, `[B]`: the private parts add V_m V_m^T to the covariance of x_m alone."""
         weights = {m: self.each.weight(m) for m in values}
         shared = torch.cat([w[:, : self.shared] for w in weights.values()])
-        own = torch.block_diag(*(w[:, self.shared :] @ w[:, self.shared :].T for w in weights.values()))
+        private = [w[:, self.shared :] @ w[:, self.shared :].T for w in weights.values()]
+        own: Tensor = torch.block_diag(*private)  # type: ignore[no-untyped-call]  # torch: no types
         covariance = shared @ shared.T + own + self.noise**2 * torch.eye(len(shared), dtype=torch.float64)
         centred = torch.cat([x - self.each.bias(m) for m, x in values.items()], -1)
         whitened: Tensor = torch.linalg.solve(covariance, centred.unsqueeze(-1)).squeeze(-1)
