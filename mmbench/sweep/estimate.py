@@ -76,7 +76,12 @@ def sentence(runs: Sequence[Standing], paces: Paces, jobs: int) -> str:
     blind = " or ".join(dict.fromkeys(spec.dataset for spec, guess in guesses if guess is None))
     if not known:
         return f"no estimate, there is no past run on {blind} to go by."
-    sources = {f"{spec.model} by {_past(guess)} on {spec.dataset}": None for spec, guess in known}
+    told: dict[tuple[str, str], dict[str, None]] = {}  # models that go by the same past runs stand together
+    for spec, guess in known:
+        told.setdefault((spec.model if guess.same_model else "", f"{_past(guess)} on {spec.dataset}"), {})[
+            spec.model
+        ] = None
+    sources = [f"{', '.join(models)} by {past}" for (_, past), models in told.items()]
     left = len(specs) - len(known)
     more = f"; {left} more without an estimate, there is no past run on {blind} to go by" if left else ""
     seconds = sum(guess.seconds for _, guess in known) / min(jobs, len(specs))

@@ -76,6 +76,12 @@ def test_the_sentence_says_what_is_not_known():
     assert sentence([run("done")], paces, 1) == "nothing is left to do."
 
 
+def test_models_that_go_by_the_same_runs_are_told_together():
+    runs = [run(model=name, steps=100) for name in ("mopoe", "mvae", "mmjsd")]
+    by = "mopoe, mmjsd by 1 past run of other models on digits, mvae by 1 past run on digits"
+    assert sentence(runs, Paces([record()]), 1).endswith(f"({by}).")
+
+
 def test_time_left_goes_by_what_the_runs_that_ended_took():
     now = [0.0]
     long, short = Guess(30.0, 1, True), Guess(10.0, 1, True)
