@@ -89,7 +89,7 @@ class MHVAE(MultimodalVAE):
             "Dorent et al., Unified Brain MR-Ultrasound Synthesis using Multi-Modal Hierarchical Representations, "
             "MICCAI 2023",
         ),
-        joint="prod_l p(z_l|z_{>l}) q_s(z_l|s,z_{>l}) q_t(z_l|t,z_{>l})",
+        joint="q(z_l|s) q(z_l|t) p(z_l) per level",
         additional="hierarchical latents",
         partial_test=True,
         partial_train_claims="not addressed; the released code trains on complete rows",

@@ -14,8 +14,8 @@ encoders of the bottom. Perceptual dropout teaches the top to infer from part of
 a row's mean runs over a random proper subset K of its messages, first a size, each as likely, then a set of that size.
 The targets remain those of all. On rows that hold the modalities O, sums run over O and K is a subset of O.
 
-Each level is an ELBO, the bottom one of M separate models and the top one on the density of the codes drawn; their sum
-is no bound on log p(X). As a generative model of X the parts are
+For gamma = 1 each level is an ELBO, the bottom one of M separate models and the top one on the density of the codes
+drawn; their sum is no bound on log p(X). As a generative model of X the parts are
 
     p(z_s) = N(0, I),   p(z_m|z_s) = N(g_m(z_s), s^2 I),   p(X|z) = prod_m p_m(x_m|z_m),
 
@@ -28,13 +28,15 @@ noise of p(z_m|z_s) (`missing=mean`, as in the released code): with s = 1 that n
 The flat latent is [z_s | z_1 .. z_M], `arch.latent_dim` in all. Each z_m gets 1/(M+1) of it and z_s what is left: not
 half of it for z_s as in models whose decoders read the shared part too, since z_m must hold all of x_m here.
 
-What is followed is the released code. Where it differs: its reconstructions at both levels are sums of squared errors,
-a Gaussian of variance 1/2 up to a constant, that is `arch.scale=0.7071` and gamma = 2 (preset `source`), and
-cross-entropies of symbols. Weights lambda and gamma there are set by hand, 50 for its two small modalities; here lambda
-comes from `arch.rescale`, and gamma is the same for all codes, which have equal sizes. Its code of sounds is a frozen
-VAE's mean code, and s of that code is the batch's own error. Its top networks have batch normalisation, which would
-couple rows. Its KL weights grow over 20 of 100 epochs (`anneal=0.2`). `multivae` drops no messages on data sets with
-missing modalities; here `rho` acts on every row with more than one modality.
+What is followed is the released code. Its reconstructions of codes are sums of squared errors, which for s = 1 is
+gamma = 2, the default. With gamma = 1 little is left to z_s: p(z_m|z_s) is then as wide without any help from z_s as
+the bottom's prior asks the codes to be. Where the released code differs: reconstructions of images are squared errors
+too, that is `arch.scale=0.7071` (preset `source`). Weights lambda and gamma are set by hand, 50 times as large for its
+two small modalities; here lambda comes from `arch.rescale`, and gamma is the same for all codes, which have equal
+sizes. Its code of sounds is the mean code of a VAE that is trained before and frozen, and s of that code is the batch's
+own error. Its top networks have batch normalisation, which would couple rows. Its KL weights grow over the first 20 of
+100 epochs (`anneal=0.2`). `multivae` drops no messages on data sets with missing modalities; here `rho` acts on every
+row with more than one modality.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +70,7 @@ class NexusSettings:
     )
     beta: float = setting(1.0, low=0.0, help="Weight of the KLs of the modalities' codes.")
     beta_top: float = setting(1.0, low=0.0, help="Weight of the KL of z_s.")
-    gamma: float = setting(1.0, low=0.0, help="Weight of the codes' log densities given z_s.")
+    gamma: float = setting(2.0, low=0.0, help="Weight of the codes' log densities given z_s; 1 gives the top's ELBO.")
     top_scale: float = setting(1.0, above=0.0, help="s, standard deviation of a code given z_s.")
     anneal: float = setting(0.0, low=0.0, help="Length of the growth of all betas from 0, in trainings (0: none).")
     missing: str = setting(
@@ -91,7 +93,7 @@ class NEXUS(MultimodalVAE):
             "Vasco, Yin, Melo & Paiva, Leveraging hierarchy in multimodal generative models for effective "
             "cross-modality inference, Neural Networks 146, 2022",
         ),
-        joint="q(z_s|mean of messages of z_1, z_2), q(z_1|s), q(z_2|t)",
+        joint="q(z|mean of messages of s, t)",
         additional="message encoders, top encoder and decoders",
         partial_test=True,
         partial_train_claims="not addressed; the released code trains on complete rows",
@@ -105,7 +107,7 @@ class NEXUS(MultimodalVAE):
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "common": {},
         "source": {  # sizes there differ by modality: 64, 16, 128 and 5 below 32
-            "model": {"rho": 0.2, "gamma": 2.0, "anneal": 0.2, "message": 512},
+            "model": {"rho": 0.2, "anneal": 0.2, "message": 512},
             "arch": {"networks": "paper", "likelihood": "normal", "scale": 0.5**0.5, "rescale": "none"},
             "train": {"lr": 1e-3, "batch_size": 64, "epochs": 100, "steps": None},
         },

@@ -79,7 +79,7 @@ class World:
         self.bottom = LinearGaussian(sizes=sizes, dim=CODE)
         self.top = LinearGaussian(sizes=dict.fromkeys(sizes, CODE), dim=SHARED, noise=scale, seed=3)
         arch = Architecture(latent_dim=SHARED + count * CODE, likelihood="normal", scale=self.bottom.noise)
-        own = NexusSettings(**{"rho": 0.0, "private": CODE, "top_scale": scale, **settings})
+        own = NexusSettings(**{"rho": 0.0, "gamma": 1.0, "private": CODE, "top_scale": scale, **settings})
         self.model = NEXUS(self.bottom.modalities, own, arch, self.bottom.coders(encoder=encoder)).double()
         top, exact = self.model.top, Top(self.top, count, shift=shift)
         for name in sizes:
@@ -205,7 +205,7 @@ def test_the_top_never_moves_the_bottom_and_the_bottom_never_moves_the_top():
     assert all(torch.equal(found[0.0][name], found[7.0][name]) for name in below)
     above = [name for name in found[0.0] if name.startswith("top.")]
     assert all(found[0.0][name].abs().max() == 0 < found[7.0][name].abs().max() for name in above)
-    heavier = make_model(NEXUS, beta=9.0)
+    heavier = make_model(NEXUS, gamma=1.0, beta=9.0)
     heavier.weights = dict.fromkeys(heavier.weights, 5.0)
     heavier.objective(values, noise=noise()).loss.backward()
     assert all(torch.equal(gradients(heavier)[name], found[1.0][name]) for name in above)

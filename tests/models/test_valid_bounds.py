@@ -3,8 +3,8 @@
 Only valid bounds stand here. The objectives of mmJSD, of MVTCAE but for alpha = 0 (its own tests say of what it is a
 bound), and the sums of ELBOs of MVAE, tELBO and Nexus are none on log p(X).
 Every check runs with `rough` encoders, whose gap is known to be positive, and must be able to fail: an objective that
-forgets the KL lies above the truth. (VSAE's and MEME's bounds, and MHVAE's of several levels, have closed forms of
-their own in their tests.)
+forgets the KL lies above the truth. (The bounds of VSAE, of MEME and of MHVAE with several levels have closed forms in
+their own tests.)
 """
 
 from itertools import pairwise
