@@ -30,9 +30,9 @@ What is followed: `multivae`, the library of the first author (Senellart et al. 
 paper's text was not at hand. Its MAF of two transforms, each with three hidden layers of 128, is the default, as is one
 half of the training for each stage. It differs in the posterior given several modalities: it divides by p(z) once
 whatever |S| is, which is right for two; its chains take 100 transitions of 10 steps of a fixed 0.01, and start from the
-Gaussians without the flows. Here the start is a Gaussian guess of the product, and the step fits itself. It keeps the
-best weights of a stage by a validation loss, ours its last ones. The paper's second model, whose flows see features of
-a canonical correlation analysis, is not here.
+Gaussians without the flows. Here a chain starts from one of 16 samples of each q_m of S, drawn by their weights in the
+product, and its step fits itself. It keeps the best weights of a stage by a validation loss, mmbench the last ones. The
+paper's second model, whose flows see features of a canonical correlation analysis, is not here.
 
 Complete rows are needed: the joint encoder takes no others, and what the flows learn from is its posterior.
 """
@@ -63,7 +63,7 @@ JOINT = "joint encoder"
 """The joint encoder's role in noise; no modality's name has a space."""
 
 GUESSES = 16
-"""Samples of each q_m that tell where its mass is, to start the chains and to scale them."""
+"""Samples of each q_m that the chains start from and are scaled by."""
 
 
 @dataclass(frozen=True)
@@ -216,28 +216,44 @@ class SampledProduct(Posterior):
 
     def log_density(self, z: Tensor) -> Tensor:
         """Of z `[K, B, D]`, up to a constant a row: `[K, B]`."""
-        product = torch.stack([q.log_prob(z) for q in self.experts.values()]).sum(0)
-        return product - (len(self.experts) - 1) * self.prior.log_prob(z)
+        return self._product(z, self._densities(z))
 
     def rsample(self, k: int, noise: Noise) -> Tensor:
         return self.chains(k, noise).z
 
     def chains(self, k: int, noise: Noise) -> Chains:
-        """K chains for each row, from samples of the guess."""
-        guess = self._guess(noise.child("guess"))
+        """K chains for each row."""
+        with torch.no_grad():
+            samples = torch.stack([q.rsample(GUESSES, noise.child(name)) for name, q in sorted(self.experts.items())])
+            start = self._resampled(samples.flatten(0, 1), noise.uniform("start", (k, samples.shape[2])))
         return hamiltonian(
             self.log_density,
-            guess.rsample(k, noise.child("start")),
-            guess.scale,
+            start,
+            _scale(samples),
             steps=self.steps,
             leapfrogs=self.leapfrogs,
             noise=noise.child("chains"),
         )
 
-    def _guess(self, noise: Noise) -> Gaussian:
-        """The product if every expert were the diagonal Gaussian of its moments; never wider than any of them."""
-        with torch.no_grad():
-            samples = torch.stack([q.rsample(GUESSES, noise.child(name)) for name, q in sorted(self.experts.items())])
-        precisions = 1 / samples.var(1).clamp(min=1e-8)
-        precision = (precisions.sum(0) - (len(precisions) - 1)).maximum(precisions.amax(0))
-        return Gaussian((precisions * samples.mean(1)).sum(0) / precision, precision.rsqrt())
+    def _densities(self, z: Tensor) -> Tensor:
+        """Log density of z `[K, B, D]` under each expert, `[E, K, B]`."""
+        return torch.stack([q.log_prob(z) for q in self.experts.values()])
+
+    def _product(self, z: Tensor, densities: Tensor) -> Tensor:
+        return densities.sum(0) - (len(densities) - 1) * self.prior.log_prob(z)
+
+    def _resampled(self, z: Tensor, uniform: Tensor) -> Tensor:
+        """Samples z `[N, B, D]` of the experts' mixture, drawn `[K, B]` times by their weights in the product."""
+        densities = self._densities(z)
+        weights = (self._product(z, densities) - densities.logsumexp(0)).softmax(0)
+        index = (weights.cumsum(0).unsqueeze(1) < uniform).sum(0).clamp(max=len(z) - 1)
+        return z.gather(0, index.unsqueeze(-1).expand(*index.shape, z.shape[-1]))
+
+
+def _scale(samples: Tensor) -> Tensor:
+    """Width `[B, D]` of the product if each expert were the diagonal Gaussian of its samples `[E, N, B, D]`.
+
+    Never wider than any of them.
+    """
+    precisions = 1 / samples.var(1).clamp(min=1e-8)
+    return (precisions.sum(0) - (len(precisions) - 1)).maximum(precisions.amax(0)).rsqrt()

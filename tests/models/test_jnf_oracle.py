@@ -285,6 +285,20 @@ def test_a_product_of_flows_is_sampled_as_quadrature_says():
         assert not within(of(samples), exact + 0.05)
 
 
+@pytest.mark.statistical
+def test_the_chains_start_from_the_experts_samples_by_their_weights_in_the_product(build):
+    """Self-normalised importance sampling from the mixture: with many samples the starts have the product's moments."""
+    row = some(FOUR.sample(1, seed=4), "s", "t", "u")
+    q, exact = build(FOUR).posterior(row), FOUR.posterior(row)
+    drawn = torch.cat([expert.rsample(4000, noise(i)) for i, expert in enumerate(q.experts.values())])
+    starts = q._resampled(drawn, torch.linspace(0.0005, 0.9995, 1000, dtype=torch.float64).unsqueeze(1))
+    assert starts.shape == (1000, 1, 2)
+    assert torch.isin(starts, drawn).all(), "each is one of the samples"
+    squares = (starts[:, 0] - exact.mean).square()
+    assert torch.allclose(starts.mean(0), exact.mean, atol=0.05)
+    assert torch.allclose(squares.mean(0), exact.stddev[0].square(), rtol=0.1)
+
+
 def test_the_product_has_no_density_and_no_order(build):
     values = THREE.sample(4)
     model = build(THREE, flow="maf")
