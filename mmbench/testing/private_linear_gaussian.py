@@ -83,7 +83,8 @@ class PrivateLinearGaussian:
         """log p(x_S), exact, `[B]`: the private parts add V_m V_m^T to the covariance of x_m alone."""
         weights = {m: self.each.weight(m) for m in values}
         shared = torch.cat([w[:, : self.shared] for w in weights.values()])
-        own = torch.block_diag(*(w[:, self.shared :] @ w[:, self.shared :].T for w in weights.values()))
+        blocks = [w[:, self.shared :] @ w[:, self.shared :].T for w in weights.values()]
+        own: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]  # torch: no types
         covariance = shared @ shared.T + own + self.noise**2 * torch.eye(len(shared), dtype=torch.float64)
         centred = torch.cat([x - self.each.bias(m) for m, x in values.items()], -1)
         whitened: Tensor = torch.linalg.solve(covariance, centred.unsqueeze(-1)).squeeze(-1)
