@@ -6,6 +6,8 @@ whose expectation over codes z_m ~ q_m is Gaussian algebra. The whole two-level 
 gives the exact log likelihoods that importance sampling must reproduce.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -375,8 +377,8 @@ def test_sizes_are_one_share_a_code_and_the_rest_for_z_s():
     model = make_model(NEXUS)  # 6 dimensions, three modalities
     assert {part.stop - part.start for part in model.layout.private.values()} == {1}
     assert model.layout.shared == slice(0, 3)
-    with pytest.raises(InvalidSetting, match=r"arch\.latent_dim=6 is too small for model 'nexus'"):
-        make_model(NEXUS, private=2)
+    with pytest.raises(InvalidSetting, match=r"arch\.latent_dim=2 is too small for model 'nexus'"):
+        NEXUS.coders(model.modalities.values(), model.settings, replace(model.arch, latent_dim=2))
 
 
 def test_cross_generation_without_noise_goes_through_every_part_in_turn():
