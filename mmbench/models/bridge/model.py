@@ -155,8 +155,8 @@ class MultivaeModel(MultimodalVAE):
         for spec in self.modalities.values():
             if self.arch.likelihood == "bernoulli" and spec.kind == "image":
                 raise CannotBear(
-                    f"model {self.name!r} cannot have a Bernoulli likelihood of {spec.name!r}: the package takes values "
-                    "that are 0 or 1 there, and images are in between; use arch.likelihood=laplace or normal."
+                    f"model {self.name!r} cannot have a Bernoulli likelihood of {spec.name!r}: the package takes "
+                    "values that are 0 or 1 there, and images are in between; use arch.likelihood=laplace or normal."
                 )
 
     # The package's model ---------------------------------------------------------------------------------------------
@@ -202,7 +202,9 @@ class MultivaeModel(MultimodalVAE):
         return {
             "top_encoders": {n: networks.message(coder(size, words).decoder, words) for n, size in sizes.items()},
             "joint_encoder": networks.encoder(coder(dim, words).encoder, dim),
-            "top_decoders": {n: networks.plain_decoder(coder(dim, size).decoder, dim, size) for n, size in sizes.items()},
+            "top_decoders": {
+                n: networks.plain_decoder(coder(dim, size).decoder, dim, size) for n, size in sizes.items()
+            },
         }
 
     def _config(self) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mmbench.modality import ModalitySpec
 from mmbench.models.bridge.inputs import tokens_of
-from mmbench.models.bridge.package import modules
+from mmbench.models.bridge.package import load
 from mmbench.models.likelihoods import output_shape
 
 __all__ = ["decoder", "encoder", "joint_encoder", "message", "multilatent_encoder", "plain_decoder", "raw"]
@@ -66,8 +66,10 @@ def plain_decoder(network: nn.Module, dim: int, size: int) -> Any:
 @cache
 def _classes() -> dict[str, Any]:
     """The subclasses of multivae's bases, by role; made once the package is there."""
-    output = modules("pythae.models.base.base_utils").ModelOutput
-    bases, nets = modules("pythae.models.nn.base_architectures"), modules("multivae.models.nn.base_architectures")
+    load()
+    from multivae.models.nn import base_architectures as nets
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import base_architectures as bases
 
     class Coding(nn.Module):
         """Location and raw scale from one of our encoders."""
@@ -84,13 +86,13 @@ def _classes() -> dict[str, Any]:
     class Encoder(Coding, bases.BaseEncoder):  # type: ignore[misc]  # pythae has no types
         def forward(self, x: Tensor) -> Any:
             location, scale = self.coded(x)
-            return output(embedding=location, log_covariance=raw(scale, self.family))
+            return ModelOutput(embedding=location, log_covariance=raw(scale, self.family))
 
     class Multilatent(Coding, nets.BaseMultilatentEncoder):  # type: ignore[misc]  # multivae has no types
         def forward(self, x: Tensor) -> Any:
             location, scale = self.coded(x)
             z, w = slice(0, self.latent_dim), slice(self.latent_dim, None)
-            return output(
+            return ModelOutput(
                 embedding=location[:, z],
                 log_covariance=raw(scale[:, z], self.family),
                 style_embedding=location[:, w],
@@ -103,7 +105,7 @@ def _classes() -> dict[str, Any]:
             self.network, self.latent_dim = network, dim
 
         def forward(self, x: Tensor) -> Any:
-            return output(embedding=self.network(x))
+            return ModelOutput(embedding=self.network(x))
 
     class Joint(nets.BaseJointEncoder):  # type: ignore[misc]  # multivae has no types
         def __init__(self, network: nn.Module, dim: int, modalities: Mapping[str, ModalitySpec]) -> None:
@@ -112,7 +114,7 @@ def _classes() -> dict[str, Any]:
 
         def forward(self, x: Mapping[str, Tensor]) -> Any:
             location, scale = self.network({name: _as_ours(self.modalities[name], value) for name, value in x.items()})
-            return output(embedding=location, log_covariance=raw(scale, "normal"))
+            return ModelOutput(embedding=location, log_covariance=raw(scale, "normal"))
 
     class Decoder(bases.BaseDecoder):  # type: ignore[misc]  # pythae has no types
         def __init__(self, network: nn.Module, dim: int, shape: tuple[int, ...], bounded: bool) -> None:
@@ -122,7 +124,7 @@ def _classes() -> dict[str, Any]:
         def forward(self, z: Tensor) -> Any:
             flat = self.network(z.reshape(-1, z.shape[-1]))
             found = flat.reshape(*z.shape[:-1], *self.shape).contiguous()
-            return output(reconstruction=found.sigmoid() if self.bounded else found)
+            return ModelOutput(reconstruction=found.sigmoid() if self.bounded else found)
 
     return {
         "decoder": Decoder,

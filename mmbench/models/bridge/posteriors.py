@@ -42,7 +42,7 @@ def gaussian(parameters: Sequence[Tensor]) -> Gaussian:
     return Gaussian(mean, (0.5 * log_variance).exp())
 
 
-# Products of experts ---------------------------------------------------------------------------------------------------
+# Products of experts --------------------------------------------------------------------------------------------------
 def of_mvae(theirs: Any, data: Any) -> Posterior:
     """The product with the prior."""
     return gaussian(theirs.compute_mu_log_var_subset(data, list(data.data)))
@@ -64,7 +64,9 @@ def of_mopoe(theirs: Any, data: Any) -> Posterior:
     if "_".join(names) not in theirs.subsets:
         raise CannotBear(f"model 'multivae:MoPoE' has no posterior given {'+'.join(names)}: not one of model.subsets.")
     coded = {name: theirs.encoders[name](data.data[name]) for name in names}
-    experts = [torch.stack([getattr(code, part) for code in coded.values()]) for part in ("embedding", "log_covariance")]
+    experts = [
+        torch.stack([getattr(code, part) for code in coded.values()]) for part in ("embedding", "log_covariance")
+    ]
     shared = gaussian(theirs._poe_fusion(*experts))
     if not theirs.multiple_latent_spaces:
         return shared
@@ -88,7 +90,7 @@ def _with_private(shared: Gaussian, private: Mapping[str, Gaussian], sizes: Mapp
     return Gaussian(torch.cat([q.location for q in parts], -1), torch.cat([q.scale for q in parts], -1))
 
 
-# Mixtures of experts ---------------------------------------------------------------------------------------------------
+# Mixtures of experts --------------------------------------------------------------------------------------------------
 def of_mmvae(theirs: Any, data: Any) -> Normalised:
     """The mixture of the experts."""
     family = family_of(theirs)
@@ -140,7 +142,7 @@ def family_of(theirs: Any) -> str:
     return "laplace" if theirs.model_config.prior_and_posterior_dist == "laplace_with_softmax" else "normal"
 
 
-# Joint encoders --------------------------------------------------------------------------------------------------------
+# Joint encoders -------------------------------------------------------------------------------------------------------
 def of_jmvae(theirs: Any, data: Any) -> Posterior:
     """All modalities by the joint encoder, one by its own, several by the product of theirs."""
     if len(data.data) in (1, len(theirs.encoders)):
@@ -211,8 +213,8 @@ class Flowed(Normalised):
 
     def log_prob(self, z: Tensor) -> Tensor:
         mapped = self.flow(z.reshape(-1, z.shape[-1]))
-        density: Tensor = self.base.log_prob(mapped.out.reshape(z.shape))
-        return density + mapped.log_abs_det_jac.reshape(z.shape[:-1])
+        stretch: Tensor = mapped.log_abs_det_jac.reshape(z.shape[:-1])
+        return self.base.log_prob(mapped.out.reshape(z.shape)) + stretch
 
 
 @final
@@ -231,7 +233,7 @@ class Hamiltonian(Posterior):
         return z.reshape(k, len(first), -1)
 
 
-# Two levels ------------------------------------------------------------------------------------------------------------
+# Two levels -----------------------------------------------------------------------------------------------------------
 def of_nexus(theirs: Any, data: Any) -> Posterior:
     """The upper latent."""
     return Upper(theirs, {name: _read(theirs.encoders[name](x)) for name, x in sorted(data.data.items())})
@@ -251,8 +253,8 @@ class Upper(Posterior):
             z = q.rsample(k, noise.child(name))
             messages.append(self.theirs.top_encoders[name](z.flatten(0, 1)).embedding)
         top = _read(self.theirs.joint_encoder(torch.stack(messages).mean(0)))
-        eps = noise.normal("z", (k, len(q.location), top.location.shape[-1]))
-        return top.transport(eps.flatten(0, 1)).reshape(eps.shape)
+        eps = noise.normal("z", (k, len(top.location) // k, top.location.shape[-1]))
+        return top.transport(eps.flatten(0, 1).unsqueeze(0))[0].reshape(eps.shape)
 
 
 POSTERIORS: Mapping[str, Callable[[Any, Any], Posterior]] = {

@@ -4,9 +4,8 @@ A joint sample of MMVAE+ has a w_m of its own for each modality here; the packag
 and decodes every modality from it.
 """
 
-from typing import Any, final
-
 from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -70,4 +69,3 @@ class Clusters(Distribution):
         uniform = noise.uniform("cluster", (k, rows)).to(edges.dtype) * edges[-1]
         chosen = torch.searchsorted(edges, uniform).clamp(max=len(self.components) - 1)
         return drawn.gather(0, chosen[None, :, :, None].expand(1, *drawn.shape[1:]))[0]
-

@@ -92,7 +92,9 @@ def by_modality(entries: Sequence[str] | None, names: Iterable[str], *, of: type
         if name not in ordered:
             raise UnknownName(f"modality in {where}", name, ordered)
     if missing := [name for name in ordered if name not in given]:
-        raise InvalidSetting(f"{where} says nothing of {missing[0]!r}; name every modality, or give one number for all.")
+        raise InvalidSetting(
+            f"{where} says nothing of {missing[0]!r}; name every modality, or give one number for all."
+        )
     return {name: _number(given[name], of, where) for name in ordered}
 
 
