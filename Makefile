@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BENCH  := .venv-bench
+WORKERS ?= 2
 
 # Tests on real data run where the files are; elsewhere they are skipped with that reason.
 ifeq ($(origin MMBENCH_DATA),undefined)
@@ -16,7 +17,7 @@ endif
 
 help:
 	@echo "make demo    train MEME, MVAE and MMVAE on the embedded digits and write a report"
-	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options)"
+	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options, WORKERS=1 is one process)"
 	@echo "make browser run the tests that need Chromium (MMBENCH_SHOTS=FOLDER keeps their pictures of the page)"
 	@echo "make check   lint, format, types, and every command of the documentation"
 	@echo "make faults  put known faults into the code, one at a time, and show that the tests catch each (FAULTS=OPTIONS)"
@@ -34,7 +35,7 @@ demo: $(STAMP)
 	$(BIN)/python scripts/demo.py $(DEMO)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q $(PYTEST)
+	$(BIN)/python -m pytest -q --numprocesses $(WORKERS) $(PYTEST)
 
 browser: $(STAMP)
 	$(BIN)/python -m pytest -q -m browser tests/browser $(PYTEST)

@@ -30,7 +30,7 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.metrics.base import Skipped
 from mmbench.metrics.importance import Estimate, difference, estimate, log_weights_of
 from mmbench.models.base import MultimodalVAE
-from mmbench.models.posteriors import Density, Diagonal, Gaussian, Mixture, Normalised, product
+from mmbench.models.posteriors import Density, Gaussian, Mixture, Normalised, Transported, product
 from mmbench.seeding import Noise
 
 __all__ = ["LogLikelihoods", "log_likelihood"]
@@ -137,8 +137,8 @@ def _defensive(posterior: Normalised, prior: Density) -> Normalised:
     return Mixture((*ours, *safe))
 
 
-def _components(density: object) -> tuple[Diagonal, ...]:
+def _components(density: object) -> tuple[Transported, ...]:
     """What a mixture with this density as a part is made of; nothing where a mixture cannot hold it."""
-    if isinstance(density, Diagonal):
+    if isinstance(density, Transported):
         return (density,)
     return density.components if isinstance(density, Mixture) else ()

@@ -28,6 +28,7 @@ __all__ = [
     "Normalised",
     "Point",
     "Posterior",
+    "Transported",
     "component_samples",
     "diagonal",
     "geometric_mean",
@@ -78,7 +79,27 @@ class Normalised(Posterior, Density):
         """The posterior of some rows, `[n]` indices of the batch."""
 
 
-class Diagonal(Normalised):
+class Transported(Normalised):
+    """A posterior whose samples are a function of as much standard normal noise: what a mixture is made of."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(B, D)."""
+
+    @abstractmethod
+    def transport(self, eps: Tensor) -> Tensor:
+        """Standard normal noise `[K, B, D]` to samples of this posterior, differentiable in its parameters."""
+
+    @abstractmethod
+    def rows(self, index: Tensor) -> "Transported":
+        """The posterior of some rows, `[n]` indices of the batch."""
+
+    def rsample(self, k: int, noise: Noise) -> Tensor:
+        return self.transport(noise.normal("z", (k, *self.shape)))
+
+
+class Diagonal(Transported):
     """A posterior that is a location-scale family in each dimension independently.
 
     Attributes:
@@ -98,9 +119,10 @@ class Diagonal(Normalised):
     def stddev(self) -> Tensor:
         """Standard deviation `[B, D]`."""
 
-    @abstractmethod
-    def transport(self, eps: Tensor) -> Tensor:
-        """Standard normal noise `[K, B, D]` to samples of this posterior, differentiable in its parameters."""
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, dim = self.location.shape
+        return rows, dim
 
     @abstractmethod
     def detached(self) -> "Diagonal":
@@ -109,9 +131,6 @@ class Diagonal(Normalised):
     @abstractmethod
     def rows(self, index: Tensor) -> "Diagonal":
         """The posterior of some rows, `[n]` indices of the batch."""
-
-    def rsample(self, k: int, noise: Noise) -> Tensor:
-        return self.transport(noise.normal("z", (k, *self.location.shape)))
 
 
 @final
@@ -185,9 +204,9 @@ class Point(Posterior):
 @final
 @dataclass(frozen=True)
 class Mixture(Normalised):
-    """A uniform mixture of diagonal components; metrics may stratify over `components`."""
+    """A uniform mixture; metrics may stratify over its `components`."""
 
-    components: tuple[Diagonal, ...]
+    components: tuple[Transported, ...]
 
     def rows(self, index: Tensor) -> "Mixture":
         return Mixture(tuple(q.rows(index) for q in self.components))
@@ -195,15 +214,14 @@ class Mixture(Normalised):
     @property
     def log_weights(self) -> Tensor:
         """Log weight of each component, `[E]`."""
-        first = self.components[0].location
-        return first.new_full((len(self.components),), -math.log(len(self.components)))
+        return torch.full((len(self.components),), -math.log(len(self.components)), dtype=torch.float64)
 
     def log_prob(self, z: Tensor) -> Tensor:
         return torch.stack([q.log_prob(z) for q in self.components]).logsumexp(0) - math.log(len(self.components))
 
     def rsample(self, k: int, noise: Noise) -> Tensor:
         """One component is drawn for every sample of every row (not one for the batch)."""
-        eps = noise.normal("z", (k, *self.components[0].location.shape))
+        eps = noise.normal("z", (k, *self.components[0].shape))
         chosen = (noise.uniform("component", eps.shape[:2]) * len(self.components)).long()
         drawn = torch.stack([q.transport(eps) for q in self.components])
         index = chosen.clamp(max=len(self.components) - 1)[None, :, :, None].expand(1, *eps.shape)
@@ -270,7 +288,7 @@ def product(experts: Sequence[Gaussian], *, prior_expert: bool, chosen: Tensor |
     return Gaussian(mean, (-0.5 * stacked.logsumexp(0)).exp())
 
 
-def mixture(experts: Sequence[Diagonal]) -> Normalised:
+def mixture(experts: Sequence[Transported]) -> Normalised:
     """Uniform mixture of experts; a single expert is itself, so that its mean and standard deviation stay known."""
     return experts[0] if len(experts) == 1 else Mixture(tuple(experts))
 
