@@ -98,10 +98,10 @@ class LogLikelihoods:
 
     def _proposal(self, names: Names) -> Normalised:
         """q(z | x_names), or the mixture of those of each name where it has no density."""
-        posterior = self._model.posterior(self._some(names))
+        posterior = self._model.proposal(self._some(names))
         if isinstance(posterior, Normalised):
             return posterior
-        alone = [_components(self._model.posterior(self._some((name,)))) for name in names if len(names) > 1]
+        alone = [_components(self._model.proposal(self._some((name,)))) for name in names if len(names) > 1]
         if not alone or not all(alone):
             raise Skipped(
                 "importance sampling needs a proposal with a density; "

@@ -167,6 +167,13 @@ class MultimodalVAE(nn.Module, ABC):
             raise CannotBear(f"model {self.name!r} has no generative prior given {sorted(given)}.")
         return self.prior()
 
+    def proposal(self, values: Mapping[str, Tensor]) -> Posterior:
+        """What importance sampling of log p(x_S) draws from: the posterior, but where that is no density and this is.
+
+        A proposal decides the variance, not what is estimated.
+        """
+        return self.posterior(values)
+
     def initialise(self, batch: Batch) -> None:
         """Set data-dependent parameters (pseudo-inputs) from observed training rows, before the first step."""
 

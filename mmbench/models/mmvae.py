@@ -33,8 +33,8 @@ from mmbench.errors import InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, Facts, MultimodalVAE, Objective, require_observed
-from mmbench.models.bounds import doubly_reparametrised, effective_sample_size, looser, tight, weighted
-from mmbench.models.carrying import chosen_scores, rows_are_independent
+from mmbench.models.bounds import doubly_reparametrised
+from mmbench.models.carrying import rows_are_independent
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import (
     Diagonal,
@@ -45,6 +45,7 @@ from mmbench.models.posteriors import (
     kl_gaussian,
     mixture,
 )
+from mmbench.models.stratified import stratified_objective, stratified_scores
 from mmbench.seeding import Noise
 
 __all__ = ["MMVAE", "MmvaeSettings"]
@@ -138,42 +139,26 @@ class MMVAE(MultimodalVAE):
         gate = doubly_reparametrised(z) if self.settings.objective == "dreg" else None
         used = {name: q.detached() for name, q in experts.items()} if detached else experts
         log_weights = self._log_weights(values, used, z, noise)
-        bound = (looser if self.settings.looser else tight)(log_weights)
-        terms = {
-            "bound": bound.detach().mean(),
-            "ess": effective_sample_size(log_weights.detach().flatten(0, 1)).mean(),
-        }
-        if not detached:
-            return Objective(-bound.mean(), terms)
-        surrogate, normalised = weighted(log_weights, over_experts=not self.settings.looser)
-        if gate is not None:
-            gate(normalised)
-        value = bound.detach() + surrogate - surrogate.detach()
-        return Objective(-value.mean(), terms)
+        return stratified_objective(log_weights, over_experts=not self.settings.looser, detached=detached, gate=gate)
 
     def _log_weights(
         self, values: Mapping[str, Tensor], experts: Mapping[str, Diagonal], z: Tensor, noise: Noise
     ) -> Tensor:
         """lw `[E, K, B]` at z `[E, K, B, D]`, differentiable in the samples that carry weight in the bound."""
-        sets, k, rows, dim = z.shape
-        # Samples that share a log-mean-exp stand in one column: those of an expert (looser), or of all (tight).
-        apart = sets if self.settings.looser else 1
-        columns = z.view(apart, -1, rows, dim).transpose(0, 1).reshape(-1, apart * rows, dim)
 
-        def score(some: Tensor, column: Tensor) -> Tensor:
-            index = column % rows
+        def score(some: Tensor, index: Tensor) -> Tensor:
             return self._scores(
                 {n: x[index] for n, x in values.items()}, {n: q.rows(index) for n, q in experts.items()}, some
             )
 
-        scores, _ = chosen_scores(
+        return stratified_scores(
             score,
-            columns,
+            z,
             self.execution,
+            over_experts=not self.settings.looser,
             independent=rows_are_independent(*(self.decoders[name] for name in values)),
-            uniform=lambda: noise.uniform("differentiated", (1, columns.shape[1])),
+            noise=noise,
         )
-        return scores.view(-1, apart, rows).transpose(0, 1).reshape(sets, k, rows)
 
     def _likelihoods(self, values: Mapping[str, Tensor], z: Tensor) -> dict[str, Tensor]:
         """Weighted log likelihood of each observed modality at z `[E, K, B, D]`: `[E, K, B]`, one call a decoder."""

@@ -271,7 +271,8 @@ def product(experts: Sequence[Gaussian], *, prior_expert: bool, chosen: Tensor |
     An absent modality is not in `experts`; there is no infinite variance anywhere.
 
     Args:
-        chosen: booleans `[E, B]`, which experts take part in which row; all of them where None. Every row needs one.
+        chosen: booleans `[E, *batch]`, which of the first E experts take part in which row; the others take part in
+            every row, and all of them where it is None. Every row needs one.
     """
     if not experts and not prior_expert:
         raise InvalidSetting("a product needs at least one expert, got none.")
@@ -282,7 +283,7 @@ def product(experts: Sequence[Gaussian], *, prior_expert: bool, chosen: Tensor |
         log_precisions.append(torch.zeros_like(locations[0]))
     stacked = torch.stack(log_precisions)
     if chosen is not None:
-        taking_part = torch.cat([chosen, chosen.new_ones(len(stacked) - len(chosen), chosen.shape[1])])
+        taking_part = torch.cat([chosen, chosen.new_ones(len(stacked) - len(chosen), *chosen.shape[1:])])
         stacked = stacked.masked_fill(~taking_part.unsqueeze(-1), -math.inf)
     mean = (torch.softmax(stacked, 0) * torch.stack(locations)).sum(0)
     return Gaussian(mean, (-0.5 * stacked.logsumexp(0)).exp())

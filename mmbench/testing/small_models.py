@@ -61,6 +61,7 @@ def make_model(
     """The model with small networks in float64, by default on as many of the three modalities as it takes."""
     specs = modalities or MODALITIES[: kind.facts.modalities_max or len(MODALITIES)]
     latent = LATENT if LATENT % len(specs) == 0 else LATENT * len(specs)  # some models divide z among the modalities
+    latent += len(specs) * (settings.get("private") or 0)  # private parts of a given size come beside it
     arch = Architecture(networks="small", latent_dim=latent, likelihood="normal", scale=0.5)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

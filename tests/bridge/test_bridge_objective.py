@@ -9,7 +9,7 @@ from mmbench.errors import CannotBear, InvalidSetting
 from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS, MultimodalVAE
 from mmbench.models.bridge.inputs import dataset
-from mmbench.testing.checks import repeated, within
+from mmbench.testing.checks import repeated
 from mmbench.testing.small_models import loss_of, make_model, rows, step_noise
 from mmbench.testing.small_models import some_modalities as modalities_of
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mmbench.modality import ModalitySpec
-from mmbench.models import MODELS, Architecture, MultimodalVAE, build
+from mmbench.models import MODELS, Architecture, MultimodalVAE, build, stratified
 from mmbench.models.carrying import Chosen
 from mmbench.models.execution import PLAIN, Execution
 from mmbench.seeding import StepNoise
@@ -133,7 +133,7 @@ def test_gradients_are_off_by_no_more_than_the_tolerance_allows(name, settings, 
 
 def spied_on(patch, model: MultimodalVAE):
     """From now on the model takes its plain path, and what it scores `[K, n]` and regularises (MEME) is kept."""
-    module = sys.modules[type(model).__module__]
+    module = stratified if model.name == "mmvae" else sys.modules[type(model).__module__]
     scores, regularised = [], []
 
     def chosen(score, z, execution, **given):

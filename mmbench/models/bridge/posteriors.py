@@ -25,6 +25,7 @@ from mmbench.models.posteriors import (
     Gaussian,
     Normalised,
     Posterior,
+    Transported,
     diagonal,
     mixture,
 )
@@ -187,7 +188,7 @@ def _read(coded: Any) -> Gaussian:
 
 @final
 @dataclass(frozen=True)
-class Flowed(Normalised):
+class Flowed(Transported):
     """A flow's density around a Gaussian: log q(z|x) = log N(f(z); x) + log |det df/dz|."""
 
     base: Gaussian
@@ -204,9 +205,6 @@ class Flowed(Normalised):
         before = self.base.transport(eps)
         found: Tensor = self.flow.inverse(before.reshape(-1, before.shape[-1])).out
         return found.reshape(before.shape)
-
-    def rsample(self, k: int, noise: Noise) -> Tensor:
-        return self.transport(noise.normal("z", (k, *self.shape)))
 
     def rows(self, index: Tensor) -> "Flowed":
         return Flowed(self.base.rows(index), self.flow)
