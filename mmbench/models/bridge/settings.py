@@ -10,6 +10,7 @@ A warm-up counted in epochs needs to know how many there are. A model sees the s
 """
 
 import dataclasses
+import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from mmbench.config import setting
 from mmbench.errors import InvalidSetting, UnknownName
 
-__all__ = ["DECIDED", "by_modality", "epoch_of", "fields_of", "sets_of", "settings_class", "warms_up"]
+__all__ = ["DECIDED", "by_modality", "epoch_of", "fields_of", "mapping_fields", "sets_of", "settings_class", "warms_up"]
 
 DECIDED = (
     "name",
@@ -139,7 +140,7 @@ def _part(field: Any, config: str) -> tuple[str, Any, Any]:
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
-    return typing.get_args(kind) if typing.get_origin(kind) is typing.Union else (kind,)
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
 def _number(text: str, of: type, where: str) -> Any:
