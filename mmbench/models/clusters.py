@@ -4,8 +4,8 @@ p(z|c) is a Normal or Laplace of scale 1 around the cluster's centre. With q(c|z
 
     sum_c q(c|z) [ log p(c) + log p(z|c) - log q(c|z) ] = log p(z),
 
-which is the clusters' whole part in CMVAE's bound (Palumbo, Laguna, Chopard & Vogt, Deep Generative Clustering with Multimodal
-Diffusion Variational Autoencoders, ICLR 2024).
+which is the clusters' whole part in CMVAE's bound (Palumbo, Laguna, Chopard & Vogt, Deep Generative Clustering with
+Multimodal Diffusion Variational Autoencoders, ICLR 2024).
 
 How many clusters the data need is decided after training. Starting from all C, the criterion
 

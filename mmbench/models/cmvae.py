@@ -12,7 +12,8 @@ MMVAE+ with the mixture's density. The released code sums over the clusters and 
 of MMVAE+'s objective holds here: a bound on log p(X) for `cross=prior` with beta = 1 and lambda = 1, and else none.
 
 Weights start uniform and centres uniform on [-1, 1]; scales of p(z|c) and of p(w_m) stay at 1, as in the released code.
-`family` is that of p(z|c) and of the posteriors: the paper speaks of Gaussians, the authors' script for PolyMNIST has Laplaces.
+`family` is that of p(z|c) and of the posteriors: the paper speaks of Gaussians, the authors' script for PolyMNIST takes
+Laplaces.
 
 How many clusters to keep is found after training, on rows of one pattern (the authors take a validation part):
 

@@ -22,6 +22,10 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("mmvae", {"objective": "elbo"}),
     ("mmvae", {"objective": "iwae", "looser": False}),
     ("mmvae", {"objective": "naive"}),
+    ("mmvaeplus", {"objective": "dreg"}),
+    ("mmvaeplus", {"looser": False, "learn_prior": True}),
+    ("mmvaeplus", {"cross": "own"}),
+    ("cmvae", {"cross": "prior", "looser": False}),
 ]
 
 
@@ -30,12 +34,14 @@ def held_constant(model: MultimodalVAE) -> str:
     settings: Any = model.settings
     if model.name == "meme" and settings.detach_weight:
         return "the weight w(z) (appendix B)"
-    if model.name == "mmvae" and settings.objective.startswith("dreg"):
+    if model.name in ("mmvae", "mmvaeplus", "cmvae") and settings.objective.startswith("dreg"):
         return "the posteriors' parameters inside log q, and the normalised weights"
     if model.name == "telbo" and settings.training == "stop-gradient":
         return "the decoders in the ELBOs of single modalities"
     if model.name == "mfm" and settings.detach_codes:
         return "the codes as targets of the surrogates"
+    if model.name == "nexus":
+        return "the codes as inputs and targets of the top level"
     return ""
 
 

@@ -1,11 +1,14 @@
 """Models that must agree: with one modality most of them are a VAE, for the same weights and the same noise."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from mmbench.models.nexus import NEXUS, NexusSettings
+from mmbench.models.vae import VAE, VaeSettings
 from mmbench.seeding import Noise
 from mmbench.testing.linear_gaussian import LinearGaussian
 
@@ -53,6 +56,21 @@ def test_mvae_of_one_modality_counts_it_once_with_the_prior_as_an_expert(make):
     assert torch.allclose(found, loss(make, "mopoe", prior_expert="all"), rtol=0, atol=1e-12)
     assert torch.allclose(found, loss(make, "mopoe", prior_expert="full-only"), rtol=0, atol=1e-12)
     assert not torch.allclose(found, loss(make, "vae"), rtol=0, atol=1e-3), "the prior expert moves the posterior"
+
+
+def test_mhvae_of_one_modality_and_one_level_is_mvae(make):
+    """One subset, one product with the prior."""
+    assert torch.allclose(loss(make, "mhvae", levels=1), loss(make, "mvae"), rtol=0, atol=1e-12)
+
+
+def test_nexus_of_one_modality_without_a_top_is_a_vae():
+    """Its z_m is the VAE's z; the top adds nothing that moves it."""
+    arch = replace(ONE.arch, latent_dim=ONE.dim + 2)
+    settings = NexusSettings(private=ONE.dim, gamma=0.0, beta_top=0.0)
+    nexus = NEXUS(ONE.modalities, settings, arch, ONE.coders(encoder="rough")).double()
+    vae = VAE(ONE.modalities, VaeSettings(), ONE.arch, ONE.coders(encoder="rough")).double()
+    losses = [model.objective(ONE.sample(7), noise=SameNoise()).loss for model in (nexus, vae)]
+    assert torch.allclose(*losses, rtol=0, atol=1e-12)
 
 
 def test_mvaes_joint_term_is_mopoe_over_the_full_set_alone(make, monkeypatch):

@@ -16,6 +16,8 @@ NAMES = list(MODELS)
 SAMPLED = [
     *(("meme", {"own": own}) for own in ("one", "all", "drawn")),
     *(("mmvae", {"objective": o, "looser": loose}) for o in ("iwae", "dreg") for loose in (True, False)),
+    ("mmvaeplus", {"looser": False}),
+    ("cmvae", {"objective": "dreg"}),
 ]
 
 

@@ -53,7 +53,7 @@ def test_the_objective_follows_progress_where_the_model_says_so(name):
         assert same(early, late) is not model.follows_progress, settings
 
 
-@pytest.mark.parametrize("name", ["mvae", "jmvae"])
+@pytest.mark.parametrize("name", ["mvae", "jmvae", "nexus", "mhvae"])
 def test_annealing_is_said(name):
     assert make_model(MODELS[name], anneal=0.5).follows_progress
     assert not make_model(MODELS[name]).follows_progress

@@ -14,8 +14,6 @@ Undo = Callable[[Difference], bool]
 """Whether a difference between the two packages is to be undone."""
 Run = Callable[[Undo], tuple[Tensor, Tensor]]
 """Our loss and multivae's, with those differences undone that it is told to undo."""
-
-
 TOLERANCE = 1e-12
 """Of the losses, and of the gradients relative to the largest entry of any of them; both are float64."""
 
@@ -43,10 +41,10 @@ def distance(model: MultimodalVAE, run: Run, undone: Sequence[Difference]) -> fl
     """The relative difference of the two losses or of their gradients, whichever is larger."""
     mine, theirs = run(undone.__contains__)
     own, others = gradients(model, mine), gradients(model, theirs)
-    largest = max(float(grad.abs().max()) for grad in own.values())
+    largest = torch.stack([grad.abs().max() for grad in own.values()]).max()
     assert largest > 0, "our loss has no gradient"
-    apart = max(float((grad - others[name]).abs().max()) for name, grad in own.items()) / largest
-    return max(apart, abs(mine.item() - theirs.item()) / abs(mine.item()))
+    apart = torch.stack([(grad - others[name]).abs().max() for name, grad in own.items()]).max() / largest
+    return torch.stack([apart, ((mine - theirs) / mine).detach().abs()]).max().item()  # NaN where anything is
 
 
 def gradients(model: MultimodalVAE, loss: Tensor) -> dict[str, Tensor]:

@@ -43,16 +43,16 @@ BERNOULLI_VALUES = Difference(
 )
 BATCH_SUM = Difference(
     "batch sum",
-    ("mmvae",),
+    ("cmvae", "crmvae", "mhvae", "mmvae", "mmvaeplus"),
     "The loss is a sum over the rows of the batch.",
     "The loss of every model is a mean over them.",
     "multivae's loss is divided by the number of rows.",
 )
 EPOCHS = Difference(
     "warm-up by epochs",
-    ("jmvae", "mvae"),
+    ("jmvae", "mvae", "nexus"),
     "The weight of the KLs grows over `warmup` epochs: MVAE's is (epoch - 1 + part of the epoch) / warmup. JMVAE's, "
-    "which multiplies the KLs to the single encoders too, is epoch / warmup, so that its first epoch is not at 0.",
+    "which multiplies the KLs to the single encoders too, and Nexus's are epoch / warmup: the first epoch is not at 0.",
     "It grows over `anneal` trainings, with the progress of the training from 0 to 1; by default not at all.",
     "`anneal` = 1, and the progress is multivae's factor.",
 )
@@ -81,7 +81,7 @@ ROWS_OF_A_TERM = Difference(
 )
 POE_EPS = Difference(
     "epsilon of the product",
-    ("mopoe", "mvtcae"),
+    ("crmvae", "mhvae", "mopoe", "mvtcae"),
     "1e-8 is added to the experts' variances before a product of experts (`poe`).",
     "The product is taken in log space, without it.",
     "`poe` is called with eps = 0.",
@@ -104,10 +104,12 @@ PRIOR_OF_THE_OBSERVED = Difference(
 )
 ALL_MODALITIES_WEIGH = Difference(
     "M of all modalities",
-    ("mvtcae",),
-    "The weights (M - alpha)/M and alpha/M keep the M of all modalities on rows that hold fewer.",
+    ("crmvae", "mvtcae"),
+    "The weights, (M - alpha)/M and alpha/M of MVTCAE and 1/(M+1) of CRMVAE, keep the M of all modalities on rows that "
+    "hold fewer.",
     "M is the number of observed modalities.",
-    "The loss is put together anew from the terms that multivae reports, with the observed number as M.",
+    "MVTCAE's loss is put together anew from the terms that multivae reports, with the observed number as M; CRMVAE's "
+    "is multiplied by the ratio of the two weights.",
 )
 SINGLE_WEIGHTS = Difference(
     "weights in single precision",
@@ -117,32 +119,71 @@ SINGLE_WEIGHTS = Difference(
     "The weights in the KL are made anew in float64.",
 )
 PRIOR_FLOOR = Difference(
-    "floor of the prior's scale",
-    ("mmvae",),
-    "1e-6 is added to the learned scale of the prior, D * softmax.",
-    "The prior's scale has no floor.",
-    "multivae's prior is given the scale without the floor.",
+    "floor of the priors' scales",
+    ("cmvae", "mmvae", "mmvaeplus"),
+    "1e-6 is added to the scales of the priors, D * softmax, also to those that stay at 1.",
+    "The priors' scales have no floor.",
+    "multivae's priors are given their scales without the floor.",
 )
 POSTERIOR_FLOOR = Difference(
-    "floor of the posteriors' scale",
-    ("mmvae",),
+    "floor of the posteriors' scales",
+    ("cmvae", "mmvae", "mmvaeplus"),
     "1e-6 is added to the posteriors' scales, D * softmax.",
     "The network says what is added: `paper` the same 1e-6, the others 1e-4 or 1e-3.",
     "The encoders' floor is set to 1e-6.",
 )
+SOFTMAX_OF_A_PART = Difference(
+    "a softmax of each part",
+    ("cmvae", "mmvaeplus"),
+    "With scales D * softmax, those of the shared and of the private part of an encoder each sum to their own size.",
+    "One encoder gives both parts, and its scales sum to the size of both together.",
+    "multivae is given the scales as they are.",
+)
 DREG_VALUE = Difference(
     "value of the DReG loss",
-    ("mmvae",),
+    ("cmvae", "mmvae", "mmvaeplus"),
     "The loss of `dreg_looser` is that of the surrogate: the mean of the log weights under the normalised weights.",
     "The value reported is the bound's, the gradient is the surrogate's.",
     "The entropy of the normalised weights, less log K, is taken from multivae's value.",
 )
 LEFT_OUT = Difference(
     "samples of no weight",
-    ("mmvae",),
+    ("mmvae",),  # the same module decides for all models with bounds of several samples
     "All K samples are differentiated.",
     "Samples whose normalised weights add up to at most `train.tolerance` = 1e-5 in a row are not, by default.",
     "The tolerance is below 0.",
+)
+
+
+SHARED_KL_ONCE = Difference(
+    "shared KLs once",
+    ("dmvae",),
+    "Each source of the shared latent pays for its KL to the prior once.",
+    "It pays once for every modality that is reconstructed from it, as in the released code; `form=multivae` is the "
+    "other.",
+    "`form=multivae`.",
+)
+NO_DROPOUT_WITH_MASKS = Difference(
+    "perceptual dropout with masks",
+    ("nexus",),
+    "With masks no messages are dropped, not from complete rows either.",
+    "`rho` acts on every row with more than one modality.",
+    "`rho` = 0.",
+)
+LEVELS_ABOVE = Difference(
+    "levels above",
+    ("mhvae",),
+    "A level sees the one above it.",
+    "A level sees all levels above it; with two levels there is no difference.",
+    "multivae's top-down blocks remember what they are given, and pass the levels further up on.",
+)
+SUBSETS_OF_ALL = Difference(
+    "subsets of all modalities",
+    ("mhvae",),
+    "With masks the mean is over all 2^M - 1 subsets of all modalities, whatever a row holds: some stand for the same "
+    "posterior, and those of which the row holds nothing reconstruct it from the prior.",
+    "The mean is over the subsets of what the row holds.",
+    "The mean is taken anew over the losses, as multivae computes them, of the subsets of what is observed.",
 )
 
 

@@ -9,14 +9,24 @@ __all__ = ["COMPARED", "PAGE", "page"]
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
 
 COMPARED = {
+    "cmvae": "The looser bound with 1 and 4 samples, three clusters, `cross=auxiliary`, `beta`, `dreg`, Gaussians and "
+    "Laplaces; complete rows, and a batch of three patterns.",
+    "crmvae": "`beta`; complete rows, and rows of one pattern.",
+    "dmvae": "Both weights of KLs; complete rows, rows of one pattern, and a batch of three patterns.",
     "jmvae": "`variant=kl` on complete rows, with `alpha`, `beta` and the warm-up.",
+    "mhvae": "Two and three levels, `subsets=all`, `beta`; complete rows, and rows of one pattern.",
     "mmvae": "The looser bound with 1 and 4 samples, the tight one, `dreg` with its gradient, Gaussians, and Laplaces "
     "with a learned prior; complete rows, rows of one pattern, and a batch of three patterns.",
+    "mmvaeplus": "The looser bound with 1 and 4 samples, `cross=auxiliary`, `beta`, `dreg`, Gaussians and Laplaces; "
+    "complete rows, rows of one pattern, and a batch of three patterns. Not `learn_prior`: multivae has one p(w) for "
+    "all modalities, with one softmax over z and w.",
     "mopoe": "A component drawn for each row, `prior_expert=full-only`, `beta`; complete rows, rows of one pattern, "
     "and a batch of three patterns.",
     "mvae": "All fixed subsets, `subsets` of 1 and 2, `beta` and the warm-up; complete rows, rows of one pattern, and "
     "a batch of three patterns.",
     "mvtcae": "`alpha` and `beta`; complete rows, and rows of one pattern.",
+    "nexus": "Both levels with their betas, `gamma`, the warm-up, and perceptual dropout with `rho`; complete rows, "
+    "rows of one pattern, and a batch of three patterns. `top_scale` is 1, as in multivae.",
 }
 """Model -> which of its forms a test compares."""
 

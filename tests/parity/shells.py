@@ -24,7 +24,7 @@ from tests.parity.comparison import Undo
 from tests.parity.differences import PADDING
 from tests.parity.worlds import Rows, World
 
-__all__ = ["inputs_of", "library", "ours", "peer"]
+__all__ = ["inputs_of", "joint_shell", "library", "ours", "peer"]
 
 
 def ours(name: str, world: World, *, arch: Mapping[str, Any] | None = None, **settings: Any) -> MultimodalVAE:
@@ -60,35 +60,44 @@ def library() -> SimpleNamespace:
     )
 
 
-def peer(name: str, model: MultimodalVAE, *, joint: nn.Module | None = None, **config: Any) -> Any:
+def peer(
+    name: str,
+    model: MultimodalVAE,
+    *,
+    networks: Mapping[str, Any] | None = None,
+    encoders: Mapping[str, Any] | None = None,
+    split: int | None = None,
+    **config: Any,
+) -> Any:
     """multivae's model `name` around our model's networks.
 
     Args:
-        joint: our joint encoder, where the model has one.
+        networks: shells beside encoders and decoders, by the names that multivae has for them.
+        encoders: shells in the place of those around our encoders.
+        split: how many of an encoder's dimensions are shared, where the others are private.
         config: its settings; those that say what mmbench calls architecture are taken from our model.
     """
     lib, specs, arch = library(), model.modalities, model.arch
     kind, made = getattr(lib.models, name), getattr(lib.models, f"{name}Config")
     shared = {
         "n_modalities": len(specs),
-        "latent_dim": arch.latent_dim,
+        "latent_dim": split or arch.latent_dim,
         "input_dims": {n: spec.shape for n, spec in specs.items()},
         "uses_likelihood_rescaling": arch.rescale == "largest",
         "decoders_dist": {n: arch.likelihood if spec.tokens is None else "categorical" for n, spec in specs.items()},
         "decoder_dist_params": {n: {"scale": arch.scale} for n in specs},
     }
     settings = made(**{**shared, **config})
-    encoders = {n: encoder_shell(model, n) for n in specs}
+    encoders = encoders or {n: encoder_shell(model, n, split) for n in specs}
     decoders = {n: decoder_shell(model, n) for n in specs}
-    more = {} if joint is None else {"joint_encoder": joint_shell(joint, arch.latent_dim)}
-    return kind(settings, encoders, decoders, **more)
+    return kind(settings, encoders, decoders, **(networks or {}))
 
 
-def encoder_shell(model: MultimodalVAE, name: str) -> Any:
+def encoder_shell(model: MultimodalVAE, name: str, split: int | None = None) -> Any:
     """multivae's encoder around ours: it gives a log variance; of text it gets one-hot rows, and ours the tokens.
 
     Where our scale is a softmax with a floor, multivae makes its own of the logits: the log of our scale without the
-    floor, which sums to D, has that softmax.
+    floor, which sums to D, has that softmax. Private dimensions follow the first `split`, which are shared.
     """
     lib, encoder = library(), model.encoders[name]
     softmax, tokens = model.arch.posterior_scale == "softmax", model.modalities[name].tokens is not None
@@ -101,7 +110,14 @@ def encoder_shell(model: MultimodalVAE, name: str) -> Any:
         def forward(self, x: Tensor) -> Any:
             location, scale = self.encoder(x.argmax(-1) if tokens else x)
             raw = (scale - encoder.scale.floor).log() if softmax else 2 * scale.log()
-            return lib.ModelOutput(embedding=location, log_covariance=raw)
+            if split is None:
+                return lib.ModelOutput(embedding=location, log_covariance=raw)
+            return lib.ModelOutput(
+                embedding=location[:, :split],
+                log_covariance=raw[:, :split],
+                style_embedding=location[:, split:],
+                style_log_covariance=raw[:, split:],
+            )
 
     return Encoder()
 

@@ -10,7 +10,7 @@ from mmbench.models.jmvae import JMVAE
 from tests.parity.comparison import Undo, agree, differ
 from tests.parity.differences import EPOCHS, PADDING, Difference
 from tests.parity.noise import Tape
-from tests.parity.shells import inputs_of, ours, peer
+from tests.parity.shells import inputs_of, joint_shell, ours, peer
 from tests.parity.worlds import BINARY, THREE, TWO, World
 
 pytestmark = pytest.mark.parity
@@ -23,7 +23,8 @@ def loss(
 ) -> Any:
     """multivae's loss."""
     assert isinstance(model, JMVAE)
-    other = peer("JMVAE", model, joint=model.joint, **{"alpha": ALPHA, "beta": BETA, "warmup": 0, **more})
+    joint = {"joint_encoder": joint_shell(model.joint, model.arch.latent_dim)}
+    other = peer("JMVAE", model, networks=joint, **{"alpha": ALPHA, "beta": BETA, "warmup": 0, **more})
     with tape.played("joint encoder/z"):
         found: Tensor = other(inputs_of(model, values, undo), epoch=epoch).loss
     return found

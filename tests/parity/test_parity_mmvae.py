@@ -1,9 +1,7 @@
 """MMVAE: the looser and the tight bound, DReG, Gaussians and Laplaces."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
@@ -23,6 +21,7 @@ from tests.parity.differences import (
 )
 from tests.parity.noise import Tape, played
 from tests.parity.shells import inputs_of, ours, peer
+from tests.parity.weights import kept
 from tests.parity.worlds import BINARY, THREE, TWO, Rows, World
 
 pytestmark = pytest.mark.parity
@@ -121,10 +120,11 @@ def against(
             if any(name in pattern for pattern in masked.patterns)
         ]
         other, inputs = other_of(model, undo, loss=loss, **config), inputs_of(model, rows, undo)
-        with played(noise):
-            theirs, kept = loss_of(other, inputs, tight=tight)
+        with played(noise), kept(other, "compute_k_lws") as weights:
+            found = other(inputs, compute_loss=not tight, detailed_output=True)
+        theirs = other.iwae(found.qz_xs, found.zss, found.recon, inputs).loss if tight else found.loss
         if loss == "dreg_looser" and undo(DREG_VALUE):
-            theirs = theirs - dreg_excess(kept)
+            theirs = theirs - weights.dreg_excess()
         return torch.stack(losses).sum() / masked.count, theirs / masked.count if undo(BATCH_SUM) else theirs
 
     return run
@@ -145,34 +145,3 @@ def other_of(model: MMVAE, undo: Undo, **config: Any) -> Any:
 
         other.__class__ = WithoutFloor
     return other
-
-
-def loss_of(other: Any, inputs: Any, *, tight: bool) -> tuple[Tensor, Mapping[str, Any]]:
-    """multivae's loss, with its log weights `[K, B]` by modality and the number of modalities of each row."""
-    kept: dict[str, Any] = {}
-    weigh = other.compute_k_lws
-
-    def weighing(*of: Any) -> Any:
-        kept["log weights"], kept["modalities"] = weigh(*of)
-        return kept["log weights"], kept["modalities"]
-
-    with mock.patch.object(other, "compute_k_lws", weighing):
-        found = other(inputs, compute_loss=not tight, detailed_output=True)
-        if tight:
-            found = other.iwae(found.qz_xs, found.zss, found.recon, inputs)
-    return found.loss, kept
-
-
-def dreg_excess(kept: Mapping[str, Any]) -> Tensor:
-    """How much larger the loss of the surrogate is than that of the bound, in sum over the rows; a constant.
-
-    log w_k = log w~_k + log sum w, so that sum_k w~_k log w_k is the bound, log (1/K) sum_k w_k, and log K - H more,
-    with the entropy H of the w~_k. The log weights of a modality that a row lacks are zeros, and have no part in this.
-    """
-    total = torch.zeros(())
-    for weights in kept["log weights"].values():
-        log_normalised = weights.detach().log_softmax(0)
-        entropy = -(log_normalised.exp() * log_normalised).sum(0)
-        held = (weights != 0).any(0)
-        total = total + ((entropy - math.log(len(weights))) * held / kept["modalities"]).sum()
-    return total
