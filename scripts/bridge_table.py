@@ -29,6 +29,7 @@ PAIRS: Mapping[str, str] = {
     "mopoe": "MoPoE",
     "jmvae": "JMVAE",
     "mvtcae": "MVTCAE",
+    "crmvae": "CRMVAE",
     "telbo": "TELBO",
     "jnf": "JNF",
     "dmvae": "DMVAE",
