@@ -158,7 +158,7 @@ KINDS: Mapping[str, Kind] = {
                 "q(z|s,t)",
                 additional="q(z|s), q(z|t)",
                 partial=False,
-                density_rule="importance sampling from its posterior; of several but not all, from the mixture of each",
+                density_rule="importance sampling from its posterior; several but not all modalities have none",
             ),
             {"warmup": 50},
             joint=True,
