@@ -19,7 +19,7 @@ help:
 	@echo "make demo    train MEME, MVAE and MMVAE on the embedded digits and write a report"
 	@echo "make test    run the tests (without the slow ones; PYTEST='-m slow' adds options, WORKERS=1 is one process)"
 	@echo "make browser run the tests that need Chromium (MMBENCH_SHOTS=FOLDER keeps their pictures of the page)"
-	@echo "make parity  compare the objectives with those of the package multivae, in an environment that has it"
+	@echo "make parity  compare with the package multivae and test the bridge to it, in an environment that has it"
 	@echo "make check   lint, format, types, and every command of the documentation"
 	@echo "make faults  put known faults into the code, one at a time, and show that the tests catch each (FAULTS=OPTIONS)"
 	@echo "make bench   time steps, evaluation and start-up against references (ARGS='--only startup' adds options)"
@@ -42,7 +42,7 @@ browser: $(STAMP)
 	$(BIN)/python -m pytest -q -m browser tests/browser $(PYTEST)
 
 parity: $(PEERS)/.installed
-	$(PEERS)/bin/python -m pytest -q -m parity tests/parity $(PYTEST)
+	$(PEERS)/bin/python -m pytest -q -m 'parity and not slow' tests/parity tests/bridge $(PYTEST)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

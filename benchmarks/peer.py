@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.steps import ARCH, RATE, SPECS
-from mmbench.datasets import _torchvision
+from mmbench import _torchvision
 from mmbench.models.networks import build
 
 __all__ = ["peer_step"]

@@ -50,6 +50,7 @@ def _models() -> str:
         table(("model", "title", "reference", "additional components", "presets"), [_origin(*item) for item in known]),
         table(("model", "training with missing modalities"), [(name, _training(m.facts)) for name, m in known]),
         table(("model", "log likelihoods"), [(name, m.facts.density_rule) for name, m in known]),
+        table(("family", "offers"), [(f"{prefix}:NAME", offered) for prefix, offered in MODELS.offers().items()]),
     ])  # fmt: skip
 
 

@@ -18,6 +18,7 @@ RANKS = {
     "config": 0,
     "seeding": 0,
     "modality": 0,
+    "_torchvision": 0,
     "datasets": 1,
     "models": 1,
     "results": 1,

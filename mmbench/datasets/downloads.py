@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from mmbench.datasets import _torchvision
+from mmbench import _torchvision
 from mmbench.errors import MMBenchError
 
 __all__ = ["download_missing"]

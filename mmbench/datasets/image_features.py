@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mmbench.datasets import _torchvision
+from mmbench import _torchvision
 from mmbench.datasets.files import how_to_get
 from mmbench.errors import DataError, DataMissing
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checkout", "provenance", "references"]
 
-PACKAGES = ("mmbench", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "gpytorch")
+PACKAGES = ("mmbench", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "gpytorch", "multivae")
 SOURCE = Path(__file__).parents[1]
 
 

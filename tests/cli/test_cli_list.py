@@ -46,7 +46,7 @@ def test_list_models_begins_with_the_capability_table(sections):
 
 
 def test_list_models_names_sources_rules_and_presets_of_each(sections):
-    _, legend, sources, training, likelihoods = sections
+    _, legend, sources, training, likelihoods, _ = sections
     assert legend[0].startswith("test: generates one modality from another.")
     known = cells(sources)
     assert (known["meme"]["title"], known["meme"]["reference"]) == ("MEME", "Joy et al. 2022")

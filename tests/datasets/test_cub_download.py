@@ -11,7 +11,8 @@ from urllib.error import URLError
 
 import pytest
 
-from mmbench.datasets import _torchvision, cub_content, cub_download
+from mmbench import _torchvision
+from mmbench.datasets import cub_content, cub_download
 from mmbench.datasets.cub import Cub, CubSettings
 from mmbench.errors import MMBenchError
 

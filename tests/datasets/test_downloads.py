@@ -9,7 +9,7 @@ from urllib.error import URLError
 
 import pytest
 
-from mmbench.datasets import _torchvision
+from mmbench import _torchvision
 from mmbench.datasets.mnist_svhn import MnistSvhn
 from mmbench.errors import MMBenchError
 

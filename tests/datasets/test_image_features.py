@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmbench.datasets import _torchvision, image_features
+from mmbench import _torchvision
+from mmbench.datasets import image_features
 from mmbench.datasets.cub_photographs import decoded, photographs
 from mmbench.datasets.image_features import VIEWS, shorter_side
 from mmbench.errors import DataError, DataMissing

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from numpy.linalg import _umath_linalg
 
-from mmbench.datasets import _torchvision
+from mmbench import _torchvision
 from mmbench.errors import MMBenchError
 
 
@@ -64,7 +64,7 @@ def test_without_torchvision_the_sentence_says_what_to_install(
 
 def test_the_installed_torchvision_imports_in_a_fresh_process() -> None:
     program = (
-        "from mmbench.datasets import _torchvision; m = _torchvision.load(); "
+        "from mmbench import _torchvision; m = _torchvision.load(); "
         "m.datasets.MNIST, m.datasets.SVHN; assert _torchvision.load() is m"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmbench import _torchvision
 from mmbench.config import parse_settings
-from mmbench.datasets import _torchvision
 from mmbench.models import MODELS, MultimodalVAE
 from mmbench.models.architecture import Architecture
 from mmbench.models.execution import PLAIN

@@ -2,8 +2,8 @@
 
 A torchvision wheel built against another torch (typically the CUDA wheel beside a CPU torch) cannot load its compiled
 operators, and its import then fails on `torchvision::nms`, which it describes without having it. mmbench needs none of
-the operators, only the downloads; so the two names are declared, without a kernel, where and only where torchvision's
-own library does not load.
+the operators, only the downloads and what the package multivae imports; so the two names are declared, without a
+kernel, where and only where torchvision's own library does not load.
 """
 
 import importlib
