@@ -18,7 +18,7 @@ __all__ = ["GROUPS", "Origin", "digest", "distribution_name", "executed", "origi
 GROUPS = ("mmbench.models", "mmbench.datasets", "mmbench.schemes", "mmbench.metrics", "mmbench.networks")
 OWN = "mmbench"
 
-_executed: dict[str, str] = {}
+_executed: dict[str, str] = {}  # module -> digest of its file, as it was when the module was first asked about
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,12 @@ def _points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 @cache
 def _origin(module: str, path: tuple[str, ...]) -> Origin:
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    found = _executed.get(module) or _digest_of(file)
-    if module in _executed or (nearest := max(_near(module), key=lambda near: near[0], default=None)) is None:
-        return Origin(module, file and str(Path(file).absolute()), found)
-    dist = nearest[1].dist
-    return Origin(module, file, found, *(("unnamed", "") if dist is None else (dist.name, dist.version)))
+    where = file and str(Path(file).absolute())
+    found = _executed.setdefault(module, _digest_of(file))
+    nearest = max(_near(module), key=lambda near: near[0], default=None)
+    if nearest is None or (dist := nearest[1].dist) is None:
+        return Origin(module, where, found)
+    return Origin(module, where, found, dist.name, dist.version)
 
 
 def _near(module: str) -> Iterator[tuple[int, EntryPoint]]:

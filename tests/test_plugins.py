@@ -28,6 +28,7 @@ def test_it_is_known_by_its_path_and_the_digest_of_its_content(outside):
     plugins.load(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     path.write_text("it has changed since")
+    plugins.load(outside.file("another.py", outside.scheme("another")))
     origin = origin_of(SCHEMES["mine"])
     assert origin.to_dict() == {"file": str(path), "digest": digest}
     assert (origin.code, origin.label) == (digest, f"mine.py {digest}")
@@ -37,8 +38,10 @@ def test_a_module_that_is_no_distributions_is_known_by_its_content_too(outside):
     path = outside.file("outside_plain.py", outside.scheme("plain"))
     outside.monkeypatch.syspath_prepend(str(outside.folder))
     __import__("outside_plain")
-    origin = origin_of(SCHEMES["plain"])
-    assert origin.to_dict() == {"file": str(path), "digest": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    path.write_text("it has changed since")
+    plugins.load(outside.file("another.py", outside.scheme("another")))
+    assert origin_of(SCHEMES["plain"]).to_dict() == {"file": str(path), "digest": digest}
 
 
 def test_the_same_content_is_not_executed_twice_and_other_content_takes_its_place(outside):

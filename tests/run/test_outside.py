@@ -154,7 +154,7 @@ def entry(spec):
 
 def test_processes_are_sent_the_files_as_they_were_read(tiny, model, monkeypatch):
     text = model.read_bytes()
-    model.write_text("1 / 0")
+    model.write_bytes(text + b"# changed")
     asked = json.loads(child.request(resolve(tiny.request(model="mine")), "store.db", QUIET))
     assert asked["plugins"] == [{"path": str(model), "content": text.decode("latin-1")}]
     plugins.unload(model)
