@@ -1,7 +1,6 @@
 """`mmbench new`: a file with a component that keeps its contract already, under the name that its author chose."""
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
 from mmbench.errors import InvalidSetting
@@ -20,6 +19,8 @@ def source(kind: str, name: str) -> str:
     Raises:
         InvalidSetting: the name is not of small letters, digits, `-` and `_`, begins with no letter, or is reserved.
     """
+    from importlib.resources import files
+
     from jinja2 import Environment, StrictUndefined
 
     if not NAME.fullmatch(name) or len(name) > LONGEST or name in RESERVED:

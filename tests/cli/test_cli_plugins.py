@@ -53,10 +53,12 @@ def test_a_new_dataset_is_checked_and_trained_on(invoke):
     assert ran.exit_code == 0, ran.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "used"),
-    [("model", ("--model", "mine", "--metrics", "none")), ("metric", ("--model", "mvae", "--metrics", "mine"))],
+    [
+        ("model", ("--model", "mine", "--metrics", "none")),
+        pytest.param("metric", ("--model", "mvae", "--metrics", "mine"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_new_model_and_a_new_metric_are_checked_and_used(invoke, kind, used):
     invoke("new", kind, "mine")
