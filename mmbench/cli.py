@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from mmbench import printing, sweep_printing
+from mmbench.cli_data import data
 from mmbench.cli_many import carry_out_plan, exit_with, overridden_plan
 from mmbench.cli_options import (
     SPEC_NAMES,
@@ -23,7 +24,7 @@ from mmbench.cli_options import (
     metric_names,
     metrics_option,
     pairs,
-    root_option,
+    plugin_option_of_lists,
     run_options,
     say,
     seed_numbers,
@@ -31,6 +32,7 @@ from mmbench.cli_options import (
     spec_options,
     store_option,
 )
+from mmbench.cli_plugins import check, new
 from mmbench.errors import InvalidSetting, MMBenchError
 
 if TYPE_CHECKING:
@@ -215,9 +217,14 @@ def report(out: Path, only: str, compare: str | None, store: str) -> None:
 
 
 @main.command(name="list")
-@click.argument("kind", type=click.Choice(["models", "datasets", "schemes", "metrics", "plans"]))
+@click.argument("kind", type=click.Choice(["models", "datasets", "schemes", "metrics", "plans", "plugins"]))
+@plugin_option_of_lists
 def list_(kind: str) -> None:
-    """List what is there to run."""
+    """List what is there to run.
+
+    What other distributions bring is listed without being imported. `plugins` imports all of it and says what can be
+    had, and why not.
+    """
     from mmbench import listing
 
     click.echo(listing.text(kind))
@@ -255,50 +262,8 @@ def export(format_: str, out: Path | None, store: str) -> None:
         _write(out, text)
 
 
-@main.group()
-def data() -> None:
-    """List, download and check data sets."""
-
-
-@data.command(name="list")
-@root_option
-def data_list(data_root: Path | None) -> None:
-    """List the data sets and the state of their files."""
-    from mmbench import listing
-
-    click.echo(printing.table(*listing.dataset_rows(data_root)))
-
-
-@data.command()
-@click.argument("dataset")
-@root_option
-def fetch(dataset: str, data_root: Path | None) -> None:
-    """Download the published files of a data set and check them."""
-    from mmbench.datasets import DATASETS
-
-    component = DATASETS[dataset]
-    if data_root is None:
-        raise InvalidSetting("where to put the files is not said: give --data-root FOLDER or set MMBENCH_DATA.")
-    click.echo(component.fetch(data_root))
-
-
-@data.command()
-@click.argument("dataset")
-@root_option
-def verify(dataset: str, data_root: Path | None) -> None:
-    """Check the files of a data set: published, well formed but other, or broken."""
-    from mmbench.datasets import DATASETS
-
-    click.echo(DATASETS[dataset].verify(data_root))
-
-
-@data.command()
-@root_option
-def path(data_root: Path | None) -> None:
-    """Print the folder that data sets are read from."""
-    if data_root is None:
-        raise InvalidSetting("no data folder is set: give --data-root FOLDER or set MMBENCH_DATA.")
-    click.echo(str(data_root.absolute()))
+for other in (data, new, check):
+    main.add_command(other)
 
 
 # Several runs ---------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """Options that several commands share, and the values that are made of what was typed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from mmbench.errors import InvalidSetting
+from mmbench.errors import InvalidSetting, MMBenchError
 
 if TYPE_CHECKING:
     from mmbench.run import RunOptions
@@ -18,6 +20,8 @@ __all__ = [
     "metric_names",
     "metrics_option",
     "pairs",
+    "plugin_option",
+    "plugin_option_of_lists",
     "root_option",
     "run_options",
     "say",
@@ -50,6 +54,42 @@ store_option = click.option(
     show_envvar=True,
     help="The results store: a file, or a database URL.",
 )
+
+
+def _load_plugins(context: click.Context, parameter: click.Parameter, paths: Sequence[Path], *, tolerant: bool) -> None:
+    """Load the files. One of the environment that fails stops nothing: it is told, and its components are not there."""
+    if context.resilient_parsing or not paths:
+        return
+    from mmbench import plugins
+
+    standing = context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE
+    for path in paths:
+        try:
+            plugins.load(path)
+        except MMBenchError as error:
+            if not (standing or tolerant):
+                raise
+            say(f"mmbench: {error} Its components are left out.")
+
+
+def _plugin_option(*, tolerant: bool) -> Decorator:
+    return click.option(
+        "--plugin",
+        "plugins",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        envvar="MMBENCH_PLUGINS",
+        show_envvar=True,
+        show_default="none",
+        expose_value=False,
+        callback=partial(_load_plugins, tolerant=tolerant),
+        metavar="FILE",
+        help="A Python file that registers components of your own; may be repeated.",
+    )
+
+
+plugin_option = _plugin_option(tolerant=False)
+plugin_option_of_lists = _plugin_option(tolerant=True)  # a file that fails is listed with its error
 root_option = click.option(
     "--data-root",
     type=click.Path(path_type=Path, file_okay=False),
@@ -74,6 +114,7 @@ machine_options = _together(
     click.option("--threads", type=int, show_default="torch's choice", help="CPU threads."),
     root_option,
     store_option,
+    plugin_option,
     click.option("--quiet", is_flag=True, show_default="off", help="No progress on standard error."),
 )
 spec_options = _together(

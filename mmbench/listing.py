@@ -1,18 +1,20 @@
 """What `mmbench list` and `mmbench data` show: the registered components with what each says about itself.
 
 `mmbench list models` is the capability table: Table 1 of the MEME paper (Joy et al. 2022), extended. Its claims are run
-by the contract suite. Components from outside the package are listed by name; their code runs only when they are asked
-for by name.
+by the contract suite. Components of other distributions are listed by name; their code runs only when they are asked
+for by name, and for `mmbench list plugins`, which says of each whether it can be had.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmbench import plugins
 from mmbench.errors import MMBenchError
+from mmbench.origins import origin_of
 from mmbench.printing import table
-from mmbench.registry import Registry
+from mmbench.registry import MMBENCH, Registry
 
 __all__ = ["dataset_rows", "reference", "text"]
 
@@ -25,10 +27,11 @@ stages: those of its default settings. joint: form of the joint posterior of two
 
 
 def text(kind: str) -> str:
-    """What is printed of `models`, `datasets`, `schemes`, `metrics` or `plans`."""
+    """What is printed of `models`, `datasets`, `schemes`, `metrics`, `plans` or `plugins`."""
     if kind == "models":
         return _models()
-    return table(*{"datasets": _datasets, "schemes": _schemes, "metrics": _metrics, "plans": _plans}[kind]())
+    rows = {"datasets": _datasets, "schemes": _schemes, "metrics": _metrics, "plans": _plans, "plugins": _plugins}
+    return table(*rows[kind]())
 
 
 def dataset_rows(root: Path | None) -> Rows:
@@ -43,7 +46,7 @@ def _models() -> str:
     from mmbench.models import MODELS
 
     head = ("model", "test", "train: source", "train: here", "modalities", "density", "private", "stages", "joint")
-    known = MODELS.builtin().items()
+    known = MODELS.known().items()
     return "\n\n".join([
         table(head, _rows(MODELS, len(head), _capability)),
         LEGEND,
@@ -115,7 +118,7 @@ def _metrics() -> Rows:
     from mmbench.datasets import DATASETS
     from mmbench.metrics.base import METRICS
 
-    own = {name: dataset.default_metrics or () for name, dataset in DATASETS.builtin().items()}
+    own = {name: dataset.default_metrics or () for name, dataset in DATASETS.known().items()}
 
     def default(name: str, everywhere: bool) -> str:
         naming = ", ".join(dataset for dataset, metrics in own.items() if name in metrics)
@@ -123,7 +126,7 @@ def _metrics() -> Rows:
 
     header = ("metric", "default", "version", "description")
     return header, _rows(METRICS, len(header), lambda name, metric: (
-        name, default(name, metric.default), str(metric.version), metric.description
+        name, default(name, metric.default and origin_of(metric) is None), str(metric.version), metric.description
     ))  # fmt: skip
 
 
@@ -133,14 +136,45 @@ def _plans() -> Rows:
     return ("plan", "title"), list(ready_plans().items())
 
 
+def _plugins() -> Rows:
+    """Every component from outside, imported to see whether it can be had; and the plug-in files that failed."""
+    found = [row for registry in _registries() for row in _from_outside(registry)]
+    found += [("file", "", path, reason) for path, reason in plugins.failed().items()]
+    return ("kind", "name", "from", "state"), found
+
+
+def _from_outside(registry: Registry[Any]) -> Iterator[tuple[str, ...]]:
+    for name in registry:
+        claims = registry.claims(name)
+        if len(claims) > 1 or claims != [MMBENCH]:
+            yield registry.kind, name, " and ".join(claims), _had(registry, name)
+
+
+def _had(registry: Registry[Any], name: str) -> str:
+    try:
+        registry[name]
+    except MMBenchError as error:
+        return str(error)
+    return "works"
+
+
+def _registries() -> tuple[Registry[Any], ...]:
+    from mmbench.datasets import DATASETS, SCHEMES
+    from mmbench.metrics.base import METRICS
+    from mmbench.models import MODELS, NETWORKS
+
+    return MODELS, DATASETS, SCHEMES, METRICS, NETWORKS
+
+
 def _rows(
     registry: Registry[Any], columns: int, describe: Callable[[str, Any], tuple[str, ...]]
 ) -> list[tuple[str, ...]]:
-    known = registry.builtin()
-    return [
-        describe(name, known[name]) if name in known else (name, *[""] * (columns - 2), "from another distribution")
-        for name in registry
-    ]
+    known = registry.known()
+
+    def elsewhere(name: str) -> tuple[str, ...]:
+        return (name, *[""] * (columns - 2), f"of {' and of '.join(registry.claims(name))}")
+
+    return [describe(name, known[name]) if name in known else elsewhere(name) for name in registry]
 
 
 def _state(dataset: Any, root: Path | None) -> str:

@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "mmbench"
 
 RANKS = {
     "errors": 0,
+    "origins": 0,
+    "plugins": 0,
     "registry": 0,
     "config": 0,
     "seeding": 0,
@@ -31,7 +33,15 @@ RANKS = {
 }
 
 # Modules that belong to a room although they stand beside it.
-ROOM_OF = {"cli_options": "cli", "cli_many": "cli", "printing": "cli", "sweep_printing": "cli", "listing": "cli"}
+ROOM_OF = {
+    "cli_options": "cli",
+    "cli_many": "cli",
+    "cli_data": "cli",
+    "cli_plugins": "cli",
+    "printing": "cli",
+    "sweep_printing": "cli",
+    "listing": "cli",
+}
 
 # What a room may know of a lower one where that is less than everything: never a concrete model, no loader, no store.
 PARTS = {
@@ -44,7 +54,18 @@ PARTS = {
 }
 
 # Rooms that may not load torch when they are imported, and rooms that may not load it at all.
-NO_TORCH_AT_IMPORT = {"errors", "registry", "config", "seeding", "modality", "results", "sweep", "cli"}
+NO_TORCH_AT_IMPORT = {
+    "errors",
+    "origins",
+    "plugins",
+    "registry",
+    "config",
+    "seeding",
+    "modality",
+    "results",
+    "sweep",
+    "cli",
+}
 NO_TORCH_EVER = {"results", "cli"}
 
 

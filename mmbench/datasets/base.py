@@ -173,4 +173,6 @@ class Dataset(ABC):
         return f"{cls.name} is embedded: there is nothing to verify."
 
 
-DATASETS: Registry[type[Dataset]] = Registry("dataset", package="mmbench.datasets", group="mmbench.datasets")
+DATASETS: Registry[type[Dataset]] = Registry(
+    "dataset", package="mmbench.datasets", group="mmbench.datasets", base=Dataset
+)

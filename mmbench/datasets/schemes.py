@@ -117,7 +117,7 @@ def complete_rows(f: float, n: int) -> int:
     return math.floor(Fraction(repr(float(f))) * n)
 
 
-SCHEMES: Registry[type[Scheme]] = Registry("scheme", package="mmbench.datasets", group="mmbench.schemes")
+SCHEMES: Registry[type[Scheme]] = Registry("scheme", package="mmbench.datasets", group="mmbench.schemes", base=Scheme)
 
 
 @SCHEMES.register("complete")

@@ -178,7 +178,7 @@ class Metric(ABC):
     Class attributes:
         name, version, description: name, version of its mathematics, one sentence.
         Settings: frozen dataclass of its settings (`metrics.<name>.<setting>`).
-        default: whether `mmbench run` computes it when no metric is named.
+        default: whether `mmbench run` computes it when no metric is named; of mmbench's own metrics alone.
         references: the sources of its mathematics and protocol (authors, title, venue and year), one line each.
     """
 
@@ -217,4 +217,4 @@ class Metric(ABC):
         return {"metric": self.name, "version": self.version}
 
 
-METRICS: Registry[type[Metric]] = Registry("metric", package="mmbench.metrics", group="mmbench.metrics")
+METRICS: Registry[type[Metric]] = Registry("metric", package="mmbench.metrics", group="mmbench.metrics", base=Metric)

@@ -24,6 +24,7 @@ from mmbench.metrics.base import METRICS, Context, LogDensity, Metric, Outcome, 
 from mmbench.metrics.classifiers import Classifiers, Judge
 from mmbench.modality import ModalitySpec
 from mmbench.models.base import MultimodalVAE
+from mmbench.origins import origin_of
 from mmbench.results.records import ArrayRecord, Score
 
 __all__ = ["Evaluation", "Rows", "evaluate"]
@@ -135,9 +136,22 @@ def _run(
     for name, metric in made.items():
         progress(f"computing {name}")
         attempt(name, metric.compute)
+    found = [_traced(outcomes[name], metric) for name, metric in made.items()]
     return Evaluation(
-        tuple(_finite(score) for name in made for score in outcomes[name].scores),
-        tuple(array for name in made for array in outcomes[name].arrays),
+        tuple(_finite(score) for outcome in found for score in outcome.scores),
+        tuple(array for outcome in found for array in outcome.arrays),
+    )
+
+
+def _traced(outcome: Outcome, metric: Metric) -> Outcome:
+    """Results of a metric from outside mmbench say whose code computed them."""
+    origin = origin_of(type(metric))
+    if origin is None:
+        return outcome
+    code = origin.label
+    return Outcome(
+        tuple(replace(score, details={**score.details, "code": code}) for score in outcome.scores),
+        tuple(replace(array, meta={**array.meta, "code": code}) for array in outcome.arrays),
     )
 
 

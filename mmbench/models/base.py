@@ -254,4 +254,6 @@ def require_observed(model: MultimodalVAE, values: Mapping[str, Tensor]) -> None
         )
 
 
-MODELS: Registry[type[MultimodalVAE]] = Registry("model", package="mmbench.models", group="mmbench.models")
+MODELS: Registry[type[MultimodalVAE]] = Registry(
+    "model", package="mmbench.models", group="mmbench.models", base=MultimodalVAE
+)

@@ -18,6 +18,7 @@ from mmbench.run.building import build_dataset, build_model
 from mmbench.run.folder import RunFolder
 from mmbench.run.machine import choose_device, threads_used
 from mmbench.run.options import RunOptions
+from mmbench.run.outside import outdated, require_same_code
 from mmbench.run.scoring import score
 from mmbench.run.specs import fit_key, metric_settings
 from mmbench.training.progress import StatusLine
@@ -74,11 +75,13 @@ def evaluate_run(
 
     Raises:
         UnknownName, InvalidSetting: a run, metric or setting that does not exist or is out of range.
-        CannotBear: the run has no final weights, for it was interrupted, diverged or failed.
+        CannotBear: the run has no final weights, for it was interrupted, diverged or failed; or its model or dataset is
+            of a plug-in file that has changed since, or is not loaded.
         CheckpointError: its weights are missing, torn, or another run's.
     """
     options = options or RunOptions()
     record = store.get(run_id)
+    require_same_code(record)
     spec = RunSpec.from_dict(record.spec)
     wanted = metric_settings(metrics, _by_metric(sets or {}), dataset=spec.dataset)
     dataset = build_dataset(spec, data_root(options.data_root))
@@ -110,7 +113,7 @@ def _shown(held: RunRecord, spec: RunSpec, dataset: Dataset, store: Store, optio
 
 
 def _missing_metrics(held: RunRecord, spec: RunSpec) -> dict[str, Mapping[str, Any]]:
-    """Metrics of the spec that the record has not: other settings, or never computed.
+    """Metrics of the spec that the record has not: other settings, another plug-in file, or never computed.
 
     Scores that were added later carry no settings; they are taken for those of the defaults.
     """
@@ -120,7 +123,7 @@ def _missing_metrics(held: RunRecord, spec: RunSpec) -> dict[str, Mapping[str, A
     for name, settings in spec.metrics.items():
         defaults = as_dict(METRICS[name].Settings())
         known = recorded.get(name, defaults if name in present else None)
-        if known != dict(settings):
+        if known != dict(settings) or outdated(name, held):
             missing[name] = settings
     return missing
 

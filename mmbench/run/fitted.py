@@ -20,6 +20,7 @@ from mmbench.results.store import Store
 from mmbench.run.building import build_dataset, build_model
 from mmbench.run.folder import RunFolder
 from mmbench.run.machine import choose_device
+from mmbench.run.outside import require_same_code
 from mmbench.seeding import StepNoise, stream
 
 __all__ = ["Fitted", "load"]
@@ -112,7 +113,8 @@ def load(
 
     Raises:
         UnknownName, StoreError: no such run, or no such store.
-        CannotBear: the run was interrupted, diverged or failed.
+        CannotBear: the run was interrupted, diverged or failed; or its model or dataset is of a plug-in file that has
+            changed since, or is not loaded (`mmbench.plugins.load`).
         CheckpointError: its weights are missing, torn, or another run's.
     """
     if not isinstance(store, Store):
@@ -121,6 +123,7 @@ def load(
     record = store.get(run_id)
     if record.status != "done":
         raise CannotBear(f"run {record.id} has no final weights, it is {record.status}; `mmbench run` finishes it.")
+    require_same_code(record)
     spec = RunSpec.from_dict(record.spec)
     root = folder_of_data(data_root)
     model = build_model(spec, build_dataset(spec, root).modalities)

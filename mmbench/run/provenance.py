@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmbench.datasets.base import DATASETS
 from mmbench.metrics.base import METRICS
 from mmbench.models.base import MODELS
+from mmbench.run.outside import plain_origins
 from mmbench.run.specs import ENGINE_VERSION
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def provenance(
     """All of it for one run; digests of classifiers are added when they were used."""
     import torch
 
+    outside = plain_origins(spec)
     return {
         "code": checkout(SOURCE),
         "engine": ENGINE_VERSION,
@@ -43,6 +45,7 @@ def provenance(
         "scheme": observation.scheme_checksum,
         "rows": dict(observation.counts),
         "references": references(spec.dataset, spec.metrics),
+        **({"plugins": outside} if outside else {}),
     }
 
 

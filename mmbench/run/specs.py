@@ -19,6 +19,7 @@ from mmbench.models.architecture import Architecture
 from mmbench.models.base import MODELS
 from mmbench.run.building import build_dataset, build_model
 from mmbench.run.options import Request
+from mmbench.run.outside import fit_origins
 from mmbench.training.settings import TrainSettings
 
 __all__ = ["ENGINE_VERSION", "fit_key", "metric_settings", "read_spec", "resolve", "spec_hash"]
@@ -83,14 +84,15 @@ def metric_settings(
     """Metric -> its plain settings, sorted by name.
 
     Args:
-        names: None for the metrics that are computed by default: those that the dataset names, or those marked so.
+        names: None for the metrics that are computed by default: those that the dataset names, or those of mmbench
+            itself that are marked so. What is installed beside mmbench never changes a run that does not name it.
         sets: metric -> values that differ from the defaults.
         dataset: its name.
     """
     if names is None:
         names = DATASETS[dataset].default_metrics
     if names is None:
-        names = [name for name, metric in METRICS.builtin().items() if metric.default]
+        names = [name for name, metric in METRICS.builtin().items() if metric.default]  # those from outside are named
     for name in sets:
         METRICS[name]  # an unknown metric is told as such first
         if name not in names:
@@ -104,19 +106,22 @@ def metric_settings(
 def fit_key(spec: RunSpec, data_digest: str) -> str:
     """The hash of all that changes the weights; it names the checkpoint. Preset names, metrics and machines do not.
 
+    Where a part comes from outside mmbench, it holds the content of its file, or the name of its distribution.
+
     Args:
         data_digest: digest of the dataset's content, from its provenance.
     """
-    return content_hash(
-        {
-            "engine": ENGINE_VERSION,
-            "model": [spec.model, MODELS[spec.model].version],
-            "dataset": [spec.dataset, data_digest],
-            "scheme": [spec.scheme, spec.f, spec.paired_only],
-            "seed": spec.seed,
-            "settings": spec.settings,
-        }
-    )
+    content = {
+        "engine": ENGINE_VERSION,
+        "model": [spec.model, MODELS[spec.model].version],
+        "dataset": [spec.dataset, data_digest],
+        "scheme": [spec.scheme, spec.f, spec.paired_only],
+        "seed": spec.seed,
+        "settings": spec.settings,
+    }
+    if outside := fit_origins(spec):
+        content["code"] = {role: origin.code for role, origin in outside.items()}
+    return content_hash(content)
 
 
 def spec_hash(spec: RunSpec) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmbench import plugins
 from mmbench.config import RunSpec
 from mmbench.run.options import RunOptions
 
@@ -24,9 +25,11 @@ START = "import sys; sys.path[:] = sys.argv[1:]; from mmbench.sweep.child import
 
 
 def request(spec: RunSpec, store: str | Path, options: RunOptions) -> bytes:
-    """What the parent writes: one line."""
+    """What the parent writes: one line. Plug-in files go as they were read, whatever stands in them by now."""
     given = {f.name: getattr(options, f.name) for f in dataclasses.fields(options) if f.name != "say"}
-    line = json.dumps({"spec": spec.to_dict(), "store": str(store), "options": given}, default=str)
+    files = [{"path": file.path, "content": file.content.decode("latin-1")} for file in plugins.loaded()]
+    asked = {"spec": spec.to_dict(), "store": str(store), "options": given, "plugins": files}
+    line = json.dumps(asked, default=str)
     return line.encode() + b"\n"
 
 
@@ -54,6 +57,8 @@ def _outcome(asked: Mapping[str, Any], say: Any) -> dict[str, str | None]:
     from mmbench.sweep.outcome import carried
 
     raise_thresholds()
+    for file in asked["plugins"]:
+        plugins.load(file["path"], content=file["content"].encode("latin-1"))
     options = asked["options"]
     root = options.pop("data_root")
     options = RunOptions(**options, data_root=None if root is None else Path(root), say=say)

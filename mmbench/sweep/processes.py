@@ -45,7 +45,7 @@ def carry_out(
     Args:
         store: where the store is: a path or a database URL.
         options: of every run. Where several run at once without a number of threads, they share the cores, and they
-            show no progress. Components must be known to a fresh process: built in, or entry points.
+            show no progress. Components must be known to a fresh process: built in, entry points, or of a plug-in file.
         jobs: how many run at once; with 1 they run one after the other in this process.
         told: is called with each outcome as it comes, in this thread.
 

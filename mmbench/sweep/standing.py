@@ -94,13 +94,16 @@ def _standing(entry: Entry, current: Mapping[str, RunRecord], digests: "_Digests
 
 
 def _missing(spec: RunSpec, held: RunRecord) -> list[str]:
-    """Metrics that the run was not asked for with these settings and has no score of.
+    """Metrics that the run was not asked for with these settings and has no score of, or one of another plug-in file.
 
     What was added later counts where it left a score: whoever carries the run out looks at it closely.
     """
+    from mmbench.run.outside import outdated
+
     asked = held.spec["metrics"]
     added = {score.metric for score in held.scores} - set(asked)
-    return [name for name, given in spec.metrics.items() if name not in added and asked.get(name) != given]
+    missing = [name for name, given in spec.metrics.items() if name not in added and asked.get(name) != given]
+    return [name for name in spec.metrics if name in missing or outdated(name, held)]
 
 
 class _Digests:

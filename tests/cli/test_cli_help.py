@@ -26,10 +26,12 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
+  check     Check that a component keeps the contract of its kind.
   data      List, download and check data sets.
   evaluate  Add scores to a trained run.
   export    Write every score of the store.
   list      List what is there to run.
+  new       Write a file with a component of your own.
   report    Draw figures, tables and a page from a store.
   run       Train a model, score it, store the result.
   show      Show a run whole, or list all runs.

@@ -82,7 +82,7 @@ class Encoder(nn.Module):
 
 
 Builder = Callable[[ModalitySpec, Architecture], Coder]
-NETWORKS: Registry[Builder] = Registry("network", package="mmbench.models.networks")
+NETWORKS: Registry[Builder] = Registry("network", package="mmbench.models.networks", group="mmbench.networks")
 
 
 def build(spec: ModalitySpec, arch: Architecture) -> Coder:

@@ -1,0 +1,1 @@
+"""Files that `mmbench new` starts from: components that keep their contract already."""
