@@ -36,6 +36,7 @@ class Registry(Generic[T]):
         self._group = group
         self._components: dict[str, T] = {}
         self._families: dict[str, Callable[[str], T]] = {}
+        self._offers: dict[str, Callable[[], str]] = {}
         self._made: dict[str, T] = {}
         self._loaded = False
 
@@ -53,10 +54,15 @@ class Registry(Generic[T]):
 
         return enter
 
-    def family(self, prefix: str) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    def family(
+        self, prefix: str, *, offers: Callable[[], str] | None = None
+    ) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
         """Decorator: enter a function from what stands behind `prefix:` in a name to the component of that name.
 
         It is called once a name, when the component is asked for, and raises `MMBenchError` where there is none.
+
+        Args:
+            offers: what may stand behind the prefix, in words, at no cost: it imports no component.
         """
 
         def enter(make: Callable[[str], T]) -> Callable[[str], T]:
@@ -67,6 +73,8 @@ class Registry(Generic[T]):
                     "rename one."
                 )
             self._families[prefix] = make
+            if offers is not None:
+                self._offers[prefix] = offers
             return make
 
         return enter
@@ -76,6 +84,10 @@ class Registry(Generic[T]):
         self._load()
         return MappingProxyType(dict(sorted(self._families.items())))
 
+    def offers(self) -> dict[str, str]:
+        """Prefix of each family -> what it offers, in words; no component is imported."""
+        return {prefix: self._offers[prefix]() if prefix in self._offers else "" for prefix in self.families()}
+
     def __getitem__(self, name: str) -> T:
         self._load()
         if (made := self._of_family(name)) is not None:
@@ -83,7 +95,8 @@ class Registry(Generic[T]):
         if name not in self._components:
             self._load_entry_point(name)
         if name not in self._components:
-            raise UnknownName(self.kind, name, [*self._components, *self._outside()])
+            families = [f"{prefix}:NAME" for prefix in self._families]
+            raise UnknownName(self.kind, name, [*self._components, *self._outside(), *families])
         return self._components[name]
 
     def __contains__(self, name: object) -> bool:
