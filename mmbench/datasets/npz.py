@@ -74,12 +74,11 @@ class NpzData(OwnData):
         return Content(arrays, self.labels, self._test(), {"file": self.path.name})
 
     def _prepared(self, splits: dict[SplitName, Split]) -> dict[SplitName, Split]:
-        if not self.settings.standardise:
-            return splits
         arrays = {which: dict(split.arrays) for which, split in splits.items()}
         for name in (name for name, form in self._forms.items() if form.kind == "vector"):
-            for which, rows in standardised({which: held[name] for which, held in arrays.items()}).items():
-                arrays[which][name] = rows
+            vectors = {which: held[name] for which, held in arrays.items()}
+            for which, rows in (standardised(vectors) if self.settings.standardise else vectors).items():
+                arrays[which][name] = self._in_single_precision(rows, name)
         return {which: Split(arrays[which], split.targets) for which, split in splits.items()}
 
     @cached_property
@@ -135,6 +134,13 @@ class NpzData(OwnData):
 
     def _stored(self, name: str) -> np.ndarray:
         return stored(read(self.path, name), self._forms[name], name=name, where=self.path)
+
+    def _in_single_precision(self, rows: np.ndarray, name: str) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            single = rows.astype(np.float32)
+        if not np.isfinite(single).all():
+            raise DataError(f"{self.path}: the array {name!r} has values too large for single precision; rescale it.")
+        return single
 
     def _test(self) -> np.ndarray | None:
         if SPLIT not in self._headers:

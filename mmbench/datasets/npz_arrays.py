@@ -131,7 +131,7 @@ def _with_channels(shape: tuple[int, ...], channels: str, told: str) -> Form:
 
 
 def stored(array: np.ndarray, form: Form, *, name: str, where: Path) -> np.ndarray:
-    """All rows as a dataset stores them: images uint8 `[N, C, H, W]`, vectors float32, tokens in their own type.
+    """All rows as they are divided: images uint8 `[N, C, H, W]`, vectors float64, tokens in their own type.
 
     Raises:
         DataError: values that are not finite, images of floats outside [0, 1], or tokens outside 0 .. 65,535.
@@ -145,8 +145,7 @@ def stored(array: np.ndarray, form: Form, *, name: str, where: Path) -> np.ndarr
                 "save numbers as floats."
             )
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    with np.errstate(over="ignore"):
-        rows = array if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
+    rows = array if array.dtype == np.uint8 else array.astype(np.float64, copy=False)
     if rows.dtype != np.uint8 and (bad := int((~np.isfinite(rows)).any(axis=tuple(range(1, rows.ndim))).sum())):
         raise DataError(f"{told} has NaN or infinite values in {bad:,} of {len(rows):,} rows; leave these rows out.")
     return rows if form.kind == "vector" else _image(rows, form, told)

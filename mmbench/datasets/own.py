@@ -228,14 +228,14 @@ def _spread(labels: np.ndarray | None, rows: int, count: int) -> np.ndarray:
 
 
 def standardised(splits: Mapping[SplitName, np.ndarray]) -> dict[SplitName, np.ndarray]:
-    """Vectors `[n, D]` of both splits less the mean of the training rows, over their standard deviation, in float32.
+    """Vectors `[n, D]` of both splits less the mean of the training rows, over their standard deviation, in float64.
 
     A value that is the same in all training rows is centred only.
     """
     train = splits["train"].astype(np.float64)
-    mean, spread = train.mean(axis=0), train.std(axis=0)
-    divisor = np.where(spread > 0, spread, 1.0)
-    return {which: ((array - mean) / divisor).astype(np.float32) for which, array in splits.items()}
+    mean = train.mean(axis=0)
+    divisor = np.where(np.ptp(train, axis=0) > 0, train.std(axis=0), 1.0)  # rounding gives equal values a spread
+    return {which: (array - mean) / divisor for which, array in splits.items()}
 
 
 def _described(spec: ModalitySpec) -> str:
