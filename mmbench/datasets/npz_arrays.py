@@ -145,7 +145,7 @@ def stored(array: np.ndarray, form: Form, *, name: str, where: Path) -> np.ndarr
                 "save numbers as floats."
             )
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    rows = array if array.dtype == np.uint8 else array.astype(np.float64, copy=False)
+    rows = array.astype(np.float64, copy=False) if form.kind == "vector" else array
     if rows.dtype != np.uint8 and (bad := int((~np.isfinite(rows)).any(axis=tuple(range(1, rows.ndim))).sum())):
         raise DataError(f"{told} has NaN or infinite values in {bad:,} of {len(rows):,} rows; leave these rows out.")
     return rows if form.kind == "vector" else _image(rows, form, told)
