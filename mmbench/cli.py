@@ -161,7 +161,7 @@ def sweep(plan: str, **given: Any) -> None:
     from mmbench.sweep.standing import held_records, standings
 
     read = read_plan(plan)
-    entries = expand(overridden_plan(read, given))
+    entries = expand(overridden_plan(read, given), given["data_root"])
     options = run_options(given)
     records = held_records(given["store"], for_writing=not given["dry_run"])
     found = standings(entries, records, options)
@@ -205,15 +205,18 @@ def evaluate(run_id: str, **given: Any) -> None:
     "--compare", show_default="none", metavar="STORE", help="A second store, opened for reading, to be laid beside it."
 )
 @store_option
-def report(out: Path, only: str, compare: str | None, store: str) -> None:
+@click.option("--quiet", is_flag=True, show_default="off", help="Nothing on standard error while figures are drawn.")
+def report(out: Path, only: str, compare: str | None, store: str, quiet: bool) -> None:
     """Draw figures, tables and a page from a store."""
     from mmbench.results.report import write
+    from mmbench.run.options import silent
 
     names = [name for name in only.split(",") if name]
     with ExitStack() as stack:
         opened = stack.enter_context(_open(store, read_only=True))
         other = None if compare is None else stack.enter_context(_open(compare, read_only=True))
-        click.echo(str(write(opened, out, only=names, other=other)))
+        path = write(opened, out, only=names, other=other, say=silent if quiet else say)
+    click.echo(str(path))
 
 
 @main.command(name="list")
@@ -312,13 +315,13 @@ def _spec(given: Mapping[str, Any]) -> "RunSpec":
         typed = [p for p in options if context.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
         if typed:
             raise InvalidSetting(f"--spec holds the whole run; leave out {typed[0].opts[0]}.")
-        return read_spec(_json(given["spec_file"]))
+        return read_spec(_json(given["spec_file"]), given["data_root"])
     values = {name: given[name] for name in SPEC_NAMES}
     features = values.pop("features")
     sets = [*given["sets"], *([] if features is None else [f"data.features={features}"])]
     values |= {"metrics": metric_names(given["metrics"]), "sets": pairs(sets)}
     values["schedule"] = "alternate" if values.pop("alternate") else None
-    return resolve(Request(**values))
+    return resolve(Request(**values), given["data_root"])
 
 
 def _say_if_complete(given: Mapping[str, Any], spec: "RunSpec") -> None:

@@ -34,10 +34,7 @@ def fetch(dataset: str, data_root: Path | None) -> None:
     """Download the published files of a data set and check them."""
     from mmbench.datasets import DATASETS
 
-    component = DATASETS[dataset]
-    if data_root is None:
-        raise InvalidSetting("where to put the files is not said: give --data-root FOLDER or set MMBENCH_DATA.")
-    click.echo(component.fetch(data_root))
+    click.echo(DATASETS[dataset].fetch(data_root))
 
 
 @data.command()

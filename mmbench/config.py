@@ -38,11 +38,12 @@ def setting(
     return field(default=default, metadata=meta)
 
 
-def parse_settings(cls: type[S], values: Mapping[str, Any], where: str) -> S:
+def parse_settings(cls: type[S], values: Mapping[str, Any], where: str, *, owner: str | None = None) -> S:
     """Build the settings dataclass `cls` from plain values (JSON types, or strings as typed on a command line).
 
     Args:
         where: dotted prefix for messages, e.g. `"train"`.
+        owner: whose settings they are, where that says more than the prefix, e.g. `"dataset 'digits'"`.
 
     Raises:
         UnknownName: a key that `cls` has not.
@@ -53,7 +54,7 @@ def parse_settings(cls: type[S], values: Mapping[str, Any], where: str) -> S:
     parsed = {}
     for name, value in values.items():
         if name not in fields:
-            raise UnknownName(f"setting of {where!r}", name, fields)
+            raise UnknownName(f"setting of {owner or repr(where)}", name, fields)
         dotted = f"{where}.{name}"
         parsed[name] = _checked(_converted(value, hints[name], dotted), fields[name].metadata, dotted)
     return cls(**parsed)

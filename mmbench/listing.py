@@ -38,7 +38,8 @@ def dataset_rows(root: Path | None) -> Rows:
     """Header and rows of the data sets with what `verify` says of the files below `root`."""
     from mmbench.datasets import DATASETS
 
-    return ("dataset", "files"), _rows(DATASETS, 2, lambda name, dataset: (name, _state(dataset, root)))
+    own = [(f"{prefix}:NAME", f"`mmbench data verify {prefix}:NAME` looks at it") for prefix in DATASETS.families()]
+    return ("dataset", "files"), [*_rows(DATASETS, 2, lambda name, dataset: (name, _state(dataset, root))), *own]
 
 
 def _models() -> str:
@@ -104,7 +105,8 @@ def reference(references: Iterable[str]) -> str:
 def _datasets() -> Rows:
     from mmbench.datasets import DATASETS
 
-    return ("dataset", "description"), _rows(DATASETS, 2, lambda name, dataset: (name, dataset.description))
+    own = [(f"{prefix}:NAME", offered) for prefix, offered in DATASETS.offers().items()]
+    return ("dataset", "description"), [*_rows(DATASETS, 2, lambda name, dataset: (name, dataset.description)), *own]
 
 
 def _schemes() -> Rows:

@@ -119,7 +119,7 @@ class Registry(Generic[T]):
         if name not in self._components and (named := self._points(name)):
             self._import(named[0])
         if name not in self._components:
-            raise UnknownName(self.kind, name, self)
+            raise UnknownName(self.kind, name, [*self, *(f"{prefix}:NAME" for prefix in self._families)])
         return self._components[name]
 
     def __contains__(self, name: object) -> bool:

@@ -111,6 +111,7 @@ class Dataset(ABC):
         default_metrics: what `mmbench run` computes when no metric is named; None for the metrics marked so.
         references: the sources of the data (authors, title, venue and year), one line each.
         terms: how the data may be used, as far as it is known; empty where it is not.
+        shapes_in_files: whether its modalities are known from its files alone, so that no spec is resolved without.
     """
 
     name: ClassVar[str]
@@ -120,6 +121,7 @@ class Dataset(ABC):
     default_metrics: ClassVar[tuple[str, ...] | None] = None
     references: ClassVar[tuple[str, ...]] = ()
     terms: ClassVar[str] = ""
+    shapes_in_files: ClassVar[bool] = False
 
     def __init__(self, settings: DatasetSettings, root: Path | None = None) -> None:
         self.settings = settings
@@ -145,7 +147,10 @@ class Dataset(ABC):
 
     @abstractmethod
     def provenance(self) -> Mapping[str, Any]:
-        """JSON facts for the record: `status` (`published`, `embedded` or `unverified`), `counts`, `digest`."""
+        """JSON facts for the record: `status`, `counts`, `digest`.
+
+        The status is `published`, `embedded`, `unverified` (not the published content), or `own` (none is published).
+        """
 
     def log_density(self, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """The exact log density in nats of rows of any non-empty set of modalities; None where it is not known.
@@ -163,8 +168,11 @@ class Dataset(ABC):
         return None
 
     @classmethod
-    def fetch(cls, root: Path) -> str:
-        """Download the published files below `root`; returns one sentence on what was done."""
+    def fetch(cls, root: Path | None) -> str:
+        """Download the published files below `root`; returns one sentence on what was done.
+
+        Raises `InvalidSetting` where there are files to fetch and no folder was named (`files.folder_to_fill`).
+        """
         return f"{cls.name} is embedded: there is nothing to fetch."
 
     @classmethod

@@ -33,7 +33,7 @@ from mmbench.datasets.cub_content import PUBLISHED_MD5, Found, look
 from mmbench.datasets.cub_download import fetch_cub
 from mmbench.datasets.cub_files import CAPTIONS_EACH, CubFiles, read_cub
 from mmbench.datasets.cub_photographs import decoded, photographs, sizes_of, where
-from mmbench.datasets.files import combined_digest, require_root
+from mmbench.datasets.files import combined_digest, folder_to_fill, require_root
 from mmbench.datasets.image_features import VIEWS, View
 from mmbench.datasets.vocabulary import END, PADDING, UNKNOWN, encoded, vocabulary, words_of
 from mmbench.modality import ModalitySpec, Tokens
@@ -154,8 +154,8 @@ class Cub(Dataset):
         }
 
     @classmethod
-    def fetch(cls, root: Path) -> str:
-        added = fetch_cub(root)
+    def fetch(cls, root: Path | None) -> str:
+        added = fetch_cub(folder_to_fill(root))
         done = f"added {', '.join(added)}" if added else "all files were there already"
         return f"{done}; {cls.verify(root)}"
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from mmbench.errors import DataError, DataMissing
+from mmbench.errors import DataError, DataMissing, InvalidSetting
 
 __all__ = [
     "DATA_VARIABLE",
@@ -15,6 +15,7 @@ __all__ = [
     "data_root",
     "file_md5",
     "first_existing",
+    "folder_to_fill",
     "how_to_get",
     "read_exactly",
     "require_root",
@@ -42,6 +43,13 @@ def require_root(root: Path | None, *, dataset: str) -> Path:
     """The folder itself. Raises `DataMissing` where none was named."""
     if root is None:
         raise DataMissing(f"{dataset} needs files, and no folder was named; {how_to_get(dataset)}")
+    return root
+
+
+def folder_to_fill(root: Path | None) -> Path:
+    """Where files are to be downloaded to. Raises `InvalidSetting` where no folder was named."""
+    if root is None:
+        raise InvalidSetting(f"where to put the files is not said: give --data-root FOLDER or set {DATA_VARIABLE}.")
     return root
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from mmbench.datasets.base import DATASETS, Dataset, DatasetSettings, Pairing, Split, SplitName
 from mmbench.datasets.downloads import download_missing
-from mmbench.datasets.files import combined_digest, first_existing, require_root
+from mmbench.datasets.files import combined_digest, first_existing, folder_to_fill, require_root
 from mmbench.datasets.idx import read_idx
 from mmbench.datasets.pairing import pair_by_class
 from mmbench.datasets.svhn_mat import read_svhn
@@ -109,7 +109,8 @@ class MnistSvhn(Dataset):
         }
 
     @classmethod
-    def fetch(cls, root: Path) -> str:
+    def fetch(cls, root: Path | None) -> str:
+        root = folder_to_fill(root)
         mnist = [f"MNIST/raw/{file}" for file in PUBLISHED_MD5 if file.endswith("ubyte")]
         svhn = [f"SVHN/{file}" for file in PUBLISHED_MD5 if file.endswith(".mat")]
         added = [

@@ -46,7 +46,7 @@ class MnistSvhnText(WithDigitWords):
     }
 
     @classmethod
-    def fetch(cls, root: Path) -> str:
+    def fetch(cls, root: Path | None) -> str:
         return f"{cls.name} is made of the files of {MnistSvhn.name}: {MnistSvhn.fetch(root)}"
 
     @classmethod

@@ -77,7 +77,7 @@ class PolyMnist(Dataset):
         }
 
     @classmethod
-    def fetch(cls, root: Path) -> str:
+    def fetch(cls, root: Path | None) -> str:
         """What `verify` says; the archive is not downloaded. Raises `DataMissing`, which says where it is."""
         return cls.verify(root)
 

@@ -5,6 +5,7 @@ record: done, interrupted, diverged or failed. Only a full disk and a foreign ch
 before serves the next attempt.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -195,8 +196,9 @@ def _train_settings(spec: RunSpec) -> TrainSettings:
 
 
 def _next_id(spec: RunSpec, key: str, held: RunRecord | None) -> str:
-    """`meme-digits-split-0.5-s0-3f2a1c`, and `...-2` for what supersedes it."""
+    """`meme-digits-split-0.5-s0-3f2a1c`, and `...-2` for what supersedes it; safe in a shell, whatever names hold."""
     name = f"{spec.model}-{spec.dataset}-{spec.scheme}-{spec.f:g}-s{spec.seed}-{key[:6]}"
+    name = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII)
     if held is None:
         return name
     number = held.id.removeprefix(name).removeprefix("-")

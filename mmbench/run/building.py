@@ -16,8 +16,8 @@ __all__ = ["build_dataset", "build_model"]
 
 def build_dataset(spec: RunSpec, root: Path | None) -> Dataset:
     """The spec's dataset; no file is read yet."""
-    dataset = DATASETS[spec.dataset]
-    return dataset(parse_settings(dataset.Settings, spec.settings["data"], "data"), root)
+    dataset, owner = DATASETS[spec.dataset], f"dataset {spec.dataset!r}"
+    return dataset(parse_settings(dataset.Settings, spec.settings["data"], "data", owner=owner), root)
 
 
 def build_model(spec: RunSpec, modalities: Sequence[ModalitySpec]) -> MultimodalVAE:

@@ -7,6 +7,7 @@ scheme `complete`: one spec, one key, one run.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmbench.config import SECTIONS, RunSpec, as_dict, content_hash, parse_settings
@@ -29,13 +30,17 @@ LARGEST_SEED = 2**63 - 1
 LENGTHS = ("steps", "epochs")
 
 
-def resolve(request: Request) -> RunSpec:
-    """The complete spec of a request; needs no data files.
+def resolve(request: Request, data_root: Path | None = None) -> RunSpec:
+    """The complete spec of a request; needs no data files, but for datasets whose shapes only their files know.
+
+    Args:
+        data_root: where such files are looked for; None for `MMBENCH_DATA`. No part of the spec.
 
     Raises:
         UnknownName: a model, preset, dataset, scheme, metric or setting that does not exist.
         InvalidSetting: a value of the wrong type or outside its range, or two that exclude each other.
         CannotBear: the model cannot be trained in this way; says why and what instead.
+        DataMissing, DataError: files that know the shapes.
     """
     _check_core(request)
     classes = {
@@ -48,7 +53,11 @@ def resolve(request: Request) -> RunSpec:
     sets, metric_sets = _sections(request, classes)
     layers = [DATASETS[request.dataset].common, _preset(request.model, request.preset), sets]
     _require_sections(layers)
-    settings = {name: as_dict(parse_settings(classes[name], _merged(name, layers), name)) for name in SECTIONS}
+    owners = {"data": f"dataset {request.dataset!r}"}
+    settings = {
+        name: as_dict(parse_settings(classes[name], _merged(name, layers), name, owner=owners.get(name)))
+        for name in SECTIONS
+    }
     spec = RunSpec(
         model=request.model,
         preset=request.preset,
@@ -60,10 +69,10 @@ def resolve(request: Request) -> RunSpec:
         settings=settings,
         metrics=metric_settings(request.metrics, metric_sets, dataset=request.dataset),
     )
-    return _bearable(spec)
+    return _bearable(spec, data_root)
 
 
-def read_spec(values: Mapping[str, Any]) -> RunSpec:
+def read_spec(values: Mapping[str, Any], data_root: Path | None = None) -> RunSpec:
     """A spec from plain values, as `RunSpec.to_dict` gives them, by the same strict path as any request.
 
     Raises:
@@ -73,7 +82,7 @@ def read_spec(values: Mapping[str, Any]) -> RunSpec:
     dotted = {f"{name}.{key}": v for name, keys in given.settings.items() for key, v in keys.items()}
     dotted |= {f"metrics.{name}.{key}": v for name, keys in given.metrics.items() for key, v in keys.items()}
     core = {name: values[name] for name in ("model", "preset", "dataset", "scheme", "f", "seed", "paired_only")}
-    spec = resolve(Request(**core, metrics=tuple(given.metrics), sets=dotted))
+    spec = resolve(Request(**core, metrics=tuple(given.metrics), sets=dotted), data_root)
     _require_equal(given.to_dict(), spec.to_dict(), "")
     return spec
 
@@ -208,9 +217,9 @@ def _without_other_length(merged: dict[str, Any], values: Mapping[str, Any]) -> 
     return {**merged, other: None}
 
 
-def _bearable(spec: RunSpec) -> RunSpec:
+def _bearable(spec: RunSpec, root: Path | None) -> RunSpec:
     """The spec with its scheme brought to one form, or the reason why it cannot be run."""
-    dataset = build_dataset(spec, root=None)
+    dataset = build_dataset(spec, root if DATASETS[spec.dataset].shapes_in_files else None)
     names = [modality.name for modality in dataset.modalities]
     scheme = scheme_of(spec.scheme, names)
     _check_coin(spec, scheme)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from mmbench.config import RunSpec
@@ -39,10 +40,13 @@ class Entry:
     refusal: str = ""
 
 
-def expand(plan: Plan) -> tuple[Entry, ...]:
-    """The runs of a plan, each once; needs no data files.
+def expand(plan: Plan, data_root: Path | None = None) -> tuple[Entry, ...]:
+    """The runs of a plan, each once; needs no data files, but for datasets whose shapes only their files know.
 
     Runs that differ in nothing that changes the weights are one, which has the metrics of all of them.
+
+    Args:
+        data_root: where such files are looked for; None for `MMBENCH_DATA`.
 
     Raises:
         InvalidSetting: a block names what does not exist or is out of range; says which. Also a plan of too many runs.
@@ -50,10 +54,10 @@ def expand(plan: Plan) -> tuple[Entry, ...]:
     entries: dict[str, Entry] = {}
     resolved: dict[str, Entry] = {}
     for where, asked in requests(plan):
-        for request in _with_schemes(where, asked):
+        for request in _with_schemes(where, asked, data_root):
             key = _key({**asdict(request), "seed": None})
             if key not in resolved:
-                resolved[key] = _resolved(where, request)
+                resolved[key] = _resolved(where, request, data_root)
             entry = _with_seed(resolved[key], request)
             identity = _identity(entry)
             entries[identity] = _merged(where, entries[identity], entry) if identity in entries else entry
@@ -76,31 +80,33 @@ def _crossed(block: Block) -> Iterator[Request]:
         yield Request(**{key: given[key] for key in block.values}, sets={key: given[key] for key in block.sets})
 
 
-def _with_schemes(where: str, request: Request) -> Iterator[Request]:
+def _with_schemes(where: str, request: Request, root: Path | None) -> Iterator[Request]:
     if request.scheme != ONLY:
         yield request
         return
     with _placed(where):
-        names = _modalities(request)
+        names = _modalities(request, root)
     yield from (replace(request, scheme=ONLY.replace("<modality>", name)) for name in names)
 
 
-def _modalities(request: Request) -> list[str]:
+def _modalities(request: Request, root: Path | None) -> list[str]:
     """Names of the dataset's modalities, under the settings of its data that the request has."""
     from mmbench.config import parse_settings
     from mmbench.datasets.base import DATASETS
 
     dataset = DATASETS[request.dataset]
     sets = {key.removeprefix("data."): value for key, value in request.sets.items() if key.startswith("data.")}
-    return [modality.name for modality in dataset(parse_settings(dataset.Settings, sets, "data")).modalities]
+    settings = parse_settings(dataset.Settings, sets, "data", owner=f"dataset {request.dataset!r}")
+    made = dataset(settings, root if dataset.shapes_in_files else None)
+    return [modality.name for modality in made.modalities]
 
 
-def _resolved(where: str, request: Request) -> Entry:
+def _resolved(where: str, request: Request, root: Path | None) -> Entry:
     from mmbench.run.specs import resolve
 
     try:
         with _placed(where):
-            return Entry(request, resolve(request))
+            return Entry(request, resolve(request, root))
     except CannotBear as error:
         return Entry(request, None, str(error))
 

@@ -45,7 +45,7 @@ def test_only_of_an_unknown_section_lists_the_known_ones(invoke, store, tmp_path
 def test_compare_lays_the_other_beside_and_leaves_it_as_it_is(invoke, store, other, tmp_path):
     before = other.read_bytes()
     result = invoke("report", "--store", store, "--compare", other, "--out", tmp_path / "out", "--only", "beside")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "drawing 1 figure of 2 runs.\n")
     with (tmp_path / "out" / "tables" / "beside.csv").open(newline="") as file:
         (row,) = [row for row in csv.DictReader(file) if row["metric"] == "cross_coherence"]
     means = [float(row[name]) for name in ("our_mean", "their_mean", "difference")]

@@ -137,4 +137,4 @@ def test_features_are_a_setting_of_the_data(invoke):
     assert (twice.exit_code, twice.stderr) == (2, "mmbench: --set data.features is given twice; keep one.\n")
     other = invoke("run", "--features", "pixels", "--dry-run")
     assert other.exit_code == 2
-    assert "unknown setting of 'data' 'features'" in other.stderr
+    assert "unknown setting of dataset 'digits' 'features'" in other.stderr

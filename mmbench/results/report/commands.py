@@ -5,7 +5,7 @@ import shlex
 from mmbench.results.records import RunRecord
 from mmbench.results.report.desk import Desk
 
-__all__ = ["evaluation", "evaluation_of", "further_run"]
+__all__ = ["evaluation", "evaluation_of", "further_run", "lacks_metric", "why_skipped"]
 
 
 def evaluation_of(run: RunRecord, metric: str) -> str:
@@ -17,6 +17,23 @@ def evaluation(desk: Desk, metric: str) -> str:
     """The same of the first run of a group that ended well; empty where none did."""
     done = desk.done()
     return evaluation_of(done[0], metric) if done else ""
+
+
+def lacks_metric(desk: Desk, what: str, metric: str) -> None:
+    """Note that no run of a group has a metric, and the command that adds it; where all skipped it, why instead."""
+    if reason := why_skipped(desk, metric):
+        desk.lacks(what, f"{metric} was skipped: {reason}")
+    else:
+        desk.lacks(what, f"no run has the metric {metric}", evaluation(desk, metric))
+
+
+def why_skipped(desk: Desk, metric: str) -> str:
+    """Why all runs that ended well have skipped a metric as a whole; empty where one has not, or there is none."""
+    notes = [
+        {s.note for s in run.scores if s.metric == metric and s.status == "skipped" and not (s.given or s.target)}
+        for run in desk.done()
+    ]
+    return " ".join(sorted(set.union(*notes))) if notes and all(notes) else ""
 
 
 def further_run(desk: Desk, *options: str) -> str:

@@ -46,6 +46,11 @@ class Studio:
         png, svg = paths_of(name)
         return Drawing(png, svg, 0, 0)
 
+    @property
+    def count(self) -> int:
+        """How many figures are asked for and not drawn yet."""
+        return len(self._jobs)
+
     def drawn(self) -> dict[str, Drawing]:
         """Draw all that was asked for: path of the PNG -> drawing. Raises what drawing raises, here or elsewhere."""
         jobs, self._jobs = self._jobs, []

@@ -46,7 +46,18 @@ TERMS = (
 )
 
 
-def write(store: Source, out: Path, *, only: Sequence[str] = (), other: Source | None = None) -> Path:
+def _nobody(sentence: str) -> None:
+    """Tell nobody."""
+
+
+def write(
+    store: Source,
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    other: Source | None = None,
+    say: Callable[[str], None] = _nobody,
+) -> Path:
     """Write the report of `store` into the folder `out` and return the path of its `index.html`.
 
     The old report stays until the new one is whole. The same stores give the same bytes.
@@ -56,6 +67,7 @@ def write(store: Source, out: Path, *, only: Sequence[str] = (), other: Source |
         out: a new or empty folder, or one that holds an earlier report and nothing else.
         only: names of sections, and `tables` or `figures`; nothing for everything. `choice.choice_of` has the rules.
         other: a second store, laid beside the first; only its runs are read.
+        say: is told how many figures are drawn, before they are.
 
     Raises:
         UnknownName: `only` has a name that no part of the report has.
@@ -67,12 +79,17 @@ def write(store: Source, out: Path, *, only: Sequence[str] = (), other: Source |
         runs = sorted(store.runs(), key=lambda run: run.id)
         others = None if other is None else sorted(other.runs(), key=lambda run: run.id)
     with replaced(out) as folder, applied():
-        _write(store, runs, others, folder, choice)
+        _write(store, runs, others, folder, choice, say)
     return out.resolve() / "index.html"
 
 
 def _write(
-    store: Source, runs: Sequence[RunRecord], others: Sequence[RunRecord] | None, folder: Path, choice: Choice
+    store: Source,
+    runs: Sequence[RunRecord],
+    others: Sequence[RunRecord] | None,
+    folder: Path,
+    choice: Choice,
+    say: Callable[[str], None],
 ) -> None:
     missing: list[Missing] = []
     groups = groups_of(runs)
@@ -89,6 +106,8 @@ def _write(
         )
     write_csv(folder, "missing", [asdict(entry) for entry in missing] or [_NOTHING])
     _write_specs(folder, groups, runs)
+    if studio.count:
+        say(f"drawing {figures_text(studio.count, 'figure')} of {figures_text(len(runs), 'run')}.")
     wanted = [part for part in map(choice.trimmed, with_drawings(sections, studio.drawn())) if part]
     page = render(
         holdings=of_runs.holdings(runs), terms=_terms(groups), sections=with_latex(folder, wanted), missing=missing,

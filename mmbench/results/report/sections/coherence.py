@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmbench.results.report.averages import by_target, is_single, many_modalities
-from mmbench.results.report.commands import evaluation
+from mmbench.results.report.commands import lacks_metric
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.sections.by_class import by_class_figure
@@ -39,7 +39,7 @@ def coherence(desk: Desk) -> Section | None:
     rows = desk.rows("cross_coherence")
     items: list[FigureItem | TableItem] = []
     if not rows:
-        desk.lacks("coherence", "no run has the metric cross_coherence", evaluation(desk, "cross_coherence"))
+        lacks_metric(desk, "coherence", "cross_coherence")
     published = published_numbers(desk.group.dataset, "cross_coherence")
     micro = [row for row in rows if row.estimator == "micro"]
     if micro:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from mmbench.results.records import ArrayRecord
-from mmbench.results.report.commands import evaluation, evaluation_of
+from mmbench.results.report.commands import evaluation_of, lacks_metric
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk, Setting
 from mmbench.results.report.drawing.embeddings import CLASS_COLOURS, Cloud, clouds
@@ -33,10 +33,7 @@ def embeddings(desk: Desk) -> Section | None:
         "the encodings of the other modality has the same class; chance: what arbitrary neighbours reach.",
     )  # fmt: skip
     if not items:
-        desk.lacks(
-            "t-SNE of the encodings", "no run has the metric embeddings",
-            evaluation(desk, "embeddings"),
-        )  # fmt: skip
+        lacks_metric(desk, "t-SNE of the encodings", "embeddings")
     return section_of(desk, "embeddings", "Encodings in the plane", items)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmbench.results.report.commands import evaluation
+from mmbench.results.report.commands import lacks_metric
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.sections.common import section_of, table_caption
@@ -19,10 +19,7 @@ def information(desk: Desk) -> Section | None:
     """Table 6, with the value on real images beside it; None where no run has the metric."""
     rows = [row for row in desk.rows(METRIC) if row.estimator != REAL]
     if not any(row.n for row in rows):
-        desk.lacks(
-            "mutual information of predictions", f"no run has the metric {METRIC}",
-            evaluation(desk, METRIC),
-        )  # fmt: skip
+        lacks_metric(desk, "mutual information of predictions", METRIC)
         return None
     text = (
         "Mutual information between prediction and weights, in nats, of a classifier whose last layer is a sparse "

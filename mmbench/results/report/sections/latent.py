@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmbench.results.report.commands import evaluation
+from mmbench.results.report.commands import lacks_metric
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.sections.common import (
@@ -22,7 +22,7 @@ def latent_accuracy(desk: Desk) -> Section | None:
     rows = desk.rows("latent_accuracy")
     items: list[FigureItem | TableItem] = []
     if not rows:
-        desk.lacks("latent accuracy", "no run has the metric latent_accuracy", evaluation(desk, "latent_accuracy"))
+        lacks_metric(desk, "latent accuracy", "latent_accuracy")
     bounds = [row for row in rows if row.estimator.startswith("input")]
     own = [row for row in rows if not row.estimator.startswith("input")]
     published = published_numbers(desk.group.dataset, "latent_accuracy")

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from mmbench.results.records import ArrayRecord
-from mmbench.results.report.commands import evaluation
+from mmbench.results.report.commands import lacks_metric
 from mmbench.results.report.contents import FigureItem, Section, TableItem
 from mmbench.results.report.desk import Desk, Setting
 from mmbench.results.report.drawing.relatedness import Histogram, Matrix, distance_matrices, histograms
@@ -36,7 +36,7 @@ def relatedness(desk: Desk) -> Section | None:
         items += found
     items += _table(desk)
     if not items:
-        desk.lacks("relatedness", "no run has the metric relatedness", evaluation(desk, "relatedness"))
+        lacks_metric(desk, "relatedness", "relatedness")
         return None
     text = "Distances between encodings, one run a model (the smallest seed); the table holds every seed."
     return Section(f"{desk.group.slug}-section-relatedness", "Relatedness", (text,), tuple(items))

@@ -4,7 +4,7 @@ from collections import defaultdict
 from functools import partial
 
 from mmbench.results.report.captions import unreliable
-from mmbench.results.report.commands import evaluation
+from mmbench.results.report.commands import evaluation, why_skipped
 from mmbench.results.report.contents import FigureItem, Section
 from mmbench.results.report.desk import Desk
 from mmbench.results.report.drawing.style import subscript
@@ -41,8 +41,11 @@ def coherence_against_likelihood(desk: Desk) -> Section | None:
         command = evaluation(desk, "log_likelihood") if unasked else ""
         desk.lacks(f"coherence against likelihood of {', '.join(lacking)}", why, command)
     elif not items:
-        why = "no condition has both cross coherence and a joint log likelihood"
-        desk.lacks("coherence against likelihood", why, evaluation(desk, "log_likelihood"))
+        if reason := why_skipped(desk, "cross_coherence"):
+            desk.lacks("coherence against likelihood", f"cross_coherence was skipped: {reason}")
+        else:
+            why = "no condition has both cross coherence and a joint log likelihood"
+            desk.lacks("coherence against likelihood", why, evaluation(desk, "log_likelihood"))
     return section_of(desk, "trade-off", "Coherence against likelihood", items)
 
 
