@@ -34,6 +34,7 @@ and of each p(w_m).
 
 Missing modalities in training are not in the source; here everything is restricted to the observed ones. The preset
 `source` has the authors' script for PolyMNIST: 32 dimensions for z and for each of five w_m, hence 192 in all.
+Its residual networks are not here: the preset's are those of MNIST and SVHN; PolyMNIST needs `arch.networks=small`.
 """
 
 from collections.abc import Mapping, Sequence
