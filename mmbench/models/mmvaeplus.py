@@ -14,10 +14,10 @@ The auxiliary priors r_n have mean zero and learned scales, which only the cross
 part of a missing modality comes from the prior p(w_n) (`missing=prior`, as in the released code) or from r_n.
 
 L is a bound on log p(X) for `cross=prior`, which puts p(w_n) in the place of r_n, with beta = 1 and lambda = 1; with
-learned r_n it bounds a hybrid likelihood (see `private_experts`), and with other weights none. `looser=false` is the
-tight form that MMVAE has, over all samples of all experts; neither source nor code have it for private latents.
-`cross=own` is the released code's variant `mmvaefactorized`: the cross terms read w_n of the target's own encoder. Each
-lw_r pays for one private code and decodes M, so that is no bound.
+learned r_n it bounds a hybrid likelihood (see `private_experts`), and with other weights in general none.
+`looser=false` is the tight form that MMVAE has, over all samples of all experts; the released code has none for private
+latents. `cross=own` is the released code's variant `mmvaefactorized`: the cross terms read w_n of the target's own
+encoder. Each lw_r pays for one private code and decodes M, so that is no bound.
 
 The released code's `elbo` is L with K samples, its scripts use one; here `elbo` is one sample and `iwae` is K. Its
 `dreg` registers its hook on a copy of the samples, where it never fires, and reads posteriors that are not detached:
@@ -34,6 +34,7 @@ and of each p(w_m).
 
 Missing modalities in training are not in the source; here everything is restricted to the observed ones. The preset
 `source` has the authors' script for PolyMNIST: 32 dimensions for z and for each of five w_m, hence 192 in all.
+Its residual networks are not here: the preset's are those of MNIST and SVHN; PolyMNIST needs `arch.networks=small`.
 """
 
 from collections.abc import Mapping, Sequence
