@@ -14,7 +14,7 @@ encoders of the bottom. Perceptual dropout teaches the top to infer from part of
 a row's mean runs over a random proper subset K of its messages, first a size, each as likely, then a set of that size.
 The targets remain those of all. On rows that hold the modalities O, sums run over O and K is a subset of O.
 
-For gamma = 1 each level is an ELBO, the bottom one of M separate models and the top one on the density of the codes
+With all weights 1 each level is an ELBO, the bottom one of M separate models, the top one on the density of the codes
 drawn; their sum is no bound on log p(X). As a generative model of X the parts are
 
     p(z_s) = N(0, I),   p(z_m|z_s) = N(g_m(z_s), s^2 I),   p(X|z) = prod_m p_m(x_m|z_m),
