@@ -156,7 +156,7 @@ def test_the_optimum_of_the_second_stage_is_the_moment_match(build):
     values = THREE.sample(5_000)
     model = build(THREE, rough=True)
     model.joint = LinearJointEncoder(THREE)
-    model = minimised(model, values, 200)
+    model = minimised(model, values, 60)
     z = model.posterior(values).rsample(1, noise().child("joint encoder"))[0].detach()
     for name, x in values.items():
         encoder, exact = model.encoders[name], THREE.coder(name).encoder
