@@ -19,8 +19,12 @@ given z,
 
 which has no density that is known, and is sampled by Hamiltonian Monte Carlo (`several=hmc`, see `hmc`); likelihoods
 are importance-sampled from the mixture of the q_m of S instead. That mixture can also be the posterior itself
-(`several=mixture`): much cheaper, and as wide as its widest part. Where the q_m are wider than the prior the product
-may have no finite integral; the chains are finite all the same, and tell nothing then.
+(`several=mixture`): much cheaper, and as wide as its widest part.
+
+The quotient takes for granted that the q_m come from the prior that it divides by. Where the first stage has left the
+joint posteriors far outside, it rewards what lies further out, and a flow's tails need not stop it: the product may
+have no finite integral, and longer chains drift. On `digits-text` after 1500 steps, latents of 16 dimensions and a mean
+norm of 7.4 (4 under the prior) become 8.4 to 8.9 in 20 transitions and 9.2 to 11.0 in 100.
 
 Cost of `hmc`: each of `hmc_steps` transitions takes `hmc_leapfrogs` passes through all flows of S and back. With
 `flow=maf` a sample of one q_m takes D passes, which also start the chains; in many dimensions `flow=coupling` is

@@ -152,11 +152,11 @@ def regression(x, z):
 
 @pytest.mark.statistical
 def test_the_optimum_of_the_second_stage_is_the_moment_match(build):
-    """A regression on these rows, to the digit; and near p(z|x_m), the exact posterior, with 20,000 of them."""
-    values = THREE.sample(20_000)
+    """A regression on these rows, to the digit; and near p(z|x_m), the exact posterior, with 5,000 of them."""
+    values = THREE.sample(5_000)
     model = build(THREE, rough=True)
     model.joint = LinearJointEncoder(THREE)
-    model = minimised(model, values, 200)
+    model = minimised(model, values, 60)
     z = model.posterior(values).rsample(1, noise().child("joint encoder"))[0].detach()
     for name, x in values.items():
         encoder, exact = model.encoders[name], THREE.coder(name).encoder
@@ -164,9 +164,9 @@ def test_the_optimum_of_the_second_stage_is_the_moment_match(build):
         assert torch.allclose(encoder.weight.T, weights, atol=1e-5)
         assert torch.allclose(encoder.bias, offset, atol=1e-5)
         assert torch.allclose(encoder.log_scale.exp().square(), variance, atol=1e-5)
-        assert torch.allclose(encoder.weight, exact.weight, atol=0.03)
-        assert torch.allclose(encoder.bias, exact.bias, atol=0.03)
-        assert torch.allclose(encoder.log_scale, exact.log_scale, atol=0.03)
+        assert torch.allclose(encoder.weight, exact.weight, atol=0.05)
+        assert torch.allclose(encoder.bias, exact.bias, atol=0.05)
+        assert torch.allclose(encoder.log_scale, exact.log_scale, atol=0.05)
         rough = THREE.coder(name, encoder="rough").encoder
         assert not torch.allclose(encoder.log_scale, rough.log_scale, atol=0.1)
 
