@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmbench import plugins
+from mmbench import origins, plugins
 from mmbench.registry import entered_from_outside, forget
 
 SEED = 20220425
@@ -114,6 +114,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside
     forget(entered_from_outside()[begun:])
     for name in [name for name in sys.modules if name.startswith("outside_")]:
         del sys.modules[name]
+        origins.executed(name, None)
 
 
 @pytest.fixture(autouse=True)

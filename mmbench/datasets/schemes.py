@@ -21,7 +21,7 @@ import numpy as np
 from mmbench.errors import CannotBear, InvalidSetting, UnknownName
 from mmbench.registry import Registry
 
-__all__ = ["SCHEMES", "RowClasses", "Rows", "Scheme", "complete_rows", "known_schemes", "scheme_of"]
+__all__ = ["SCHEMES", "RowClasses", "Rows", "Scheme", "complete_rows", "known_schemes", "scheme_of", "template_of"]
 
 Rows = tuple[tuple[str, ...], np.ndarray]
 """The observed modalities, and the rows `[n]` of which they are observed."""
@@ -189,3 +189,17 @@ def scheme_of(name: str, modality_names: Sequence[str]) -> Scheme:
         raise UnknownName("scheme", name, known)
     template, modality = known[name]
     return SCHEMES[template](modality)
+
+
+def template_of(name: str) -> type[Scheme]:
+    """The class behind a scheme's name on whatever dataset: that of `<modality>-only` for `svhn-only`.
+
+    Raises:
+        UnknownName: no scheme is called so, whatever the modalities are.
+    """
+    for template in SCHEMES:
+        before, place, after = template.partition(PLACE)
+        fits = name.startswith(before) and name.endswith(after) and len(name) > len(before) + len(after)
+        if name == template or (place and fits):
+            return SCHEMES[template]
+    raise UnknownName("scheme", name, SCHEMES)

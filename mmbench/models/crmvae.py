@@ -68,7 +68,7 @@ class CRMVAE(MultimodalVAE):
         joint="q(z|s) q(z|t)",
         additional="-",
         partial_test=True,
-        partial_train_claims="yes in the package multivae; the paper's text was not at hand",
+        partial_train_claims="not known: the paper's text was not at hand; the package multivae trains so",
         partial_train_holds=True,
         partial_train_rule="product, likelihoods, KLs and their weights restricted to the observed modalities",
         modalities_max=None,

@@ -102,7 +102,7 @@ class DMVAE(MultimodalVAE):
         joint="q(z|s) q(z|t) p(z) q(w_s|s) q(w_t|t)",
         additional="-",
         partial_test=True,
-        partial_train_claims="the released code trains on complete rows; the package multivae on any",
+        partial_train_claims="not addressed; the released code trains on complete rows, the package multivae on any",
         partial_train_holds=True,
         partial_train_rule="sources of z, product, targets and private codes restricted to the observed modalities",
         modalities_max=None,

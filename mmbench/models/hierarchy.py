@@ -66,11 +66,11 @@ class LevelNetwork(nn.Module):
         self.location = nn.Linear(WIDTH, dim)
         self.scale = ScaleHead(WIDTH, dim, kind=scale, floor=1e-4)
 
-    def forward(self, above: Tensor, hint: Tensor | None = None) -> Gaussian:
-        """z_{>l} `[K, B, above]` and what the features add `[B, 256]` to parameters `[K, B, dim]`."""
+    def forward(self, above: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z_{>l} `[K, B, above]` and what the features add `[B, 256]` to location and scale `[K, B, dim]`."""
         hidden = self.above(above)
         hidden = torch.relu(hidden if hint is None else hidden + hint)
-        return Gaussian(self.location(hidden), self.scale(hidden))
+        return self.location(hidden), self.scale(hidden)
 
 
 @final
@@ -93,8 +93,7 @@ class Expert:
         if level == len(self.networks):
             shape = (*above.shape[:-1], self.top.location.shape[-1])
             return Gaussian(self.top.location.expand(shape), self.top.scale.expand(shape))
-        found: Gaussian = self.networks[level](above, self.hints[level])
-        return found
+        return Gaussian(*self.networks[level](above, self.hints[level]))
 
     def rows(self, index: Tensor) -> "Expert":
         """The same of some rows, `[n]` indices of the batch."""
@@ -121,8 +120,7 @@ class TopDownPrior(Distribution):
             part = self.levels[level]
             zeros = above.new_zeros(*above.shape[:-1], part.stop - part.start)
             return Gaussian(zeros, torch.ones_like(zeros))
-        found: Gaussian = self.networks[level](above)
-        return found
+        return Gaussian(*self.networks[level](above))
 
     def sample(self, k: int, rows: int, noise: Noise) -> Tensor:
         eps = noise.normal("prior", (k, rows, self.levels[-1].stop))

@@ -93,7 +93,7 @@ class MFM(MultimodalVAE):
     facts: ClassVar[Facts] = Facts(
         title="MFM",
         references=("Tsai et al., Learning Factorized Multimodal Representations, ICLR 2019",),
-        joint="z_y(s, t), z_s(s), z_t(t), deterministic",
+        joint="points z_y(s,t), z_s(s), z_t(t)",
         additional="surrogate encoders for missing modalities",
         partial_test=True,
         partial_train_claims="no",

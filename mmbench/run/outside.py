@@ -9,7 +9,7 @@ from typing import Any
 
 from mmbench.config import RunSpec
 from mmbench.datasets.base import DATASETS
-from mmbench.datasets.schemes import scheme_of
+from mmbench.datasets.schemes import template_of
 from mmbench.errors import CannotBear
 from mmbench.metrics.base import METRICS
 from mmbench.models.base import MODELS
@@ -17,7 +17,6 @@ from mmbench.models.networks import NETWORKS
 from mmbench.origins import Origin, origin_of
 from mmbench.registry import Registry
 from mmbench.results.records import RunRecord
-from mmbench.run.building import build_dataset
 
 __all__ = ["fit_origins", "outdated", "plain_origins", "require_same_code"]
 
@@ -29,12 +28,11 @@ def fit_origins(spec: RunSpec) -> dict[str, Origin]:
 
     Those of mmbench itself are left out.
     """
-    names = [modality.name for modality in build_dataset(spec, root=None).modalities]
     parts: dict[str, object] = {
         "model": MODELS[spec.model],
         "networks": NETWORKS[spec.settings["arch"]["networks"]],
         "dataset": DATASETS[spec.dataset],
-        "scheme": type(scheme_of(spec.scheme, names)),
+        "scheme": template_of(spec.scheme),
     }
     return {role: origin for role, part in parts.items() if (origin := origin_of(part)) is not None}
 

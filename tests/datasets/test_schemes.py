@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.datasets import SCHEMES
-from mmbench.datasets.schemes import RowClasses, complete_rows, scheme_of
+from mmbench.datasets.schemes import RowClasses, complete_rows, scheme_of, template_of
 from mmbench.errors import InvalidSetting, MMBenchError, UnknownName
 
 NAMES = ("a", "b", "c")
@@ -91,3 +91,16 @@ def test_schemes_are_listed_by_template_with_a_description() -> None:
 
 def test_a_scheme_knows_its_name() -> None:
     assert [scheme_of(name, NAMES).name for name in ("a-only", "split", "complete")] == ["a-only", "split", "complete"]
+
+
+@pytest.mark.parametrize(
+    ("name", "template"), [("split", "split"), ("svhn-only", "<modality>-only"), ("a-b-only", "<modality>-only")]
+)
+def test_the_class_behind_a_name_is_known_without_the_modalities(name, template):
+    assert template_of(name) is SCHEMES[template]
+
+
+@pytest.mark.parametrize("name", ["-only", "splits", "only"])
+def test_a_name_that_no_modality_completes_is_unknown(name):
+    with pytest.raises(UnknownName, match="split"):
+        template_of(name)

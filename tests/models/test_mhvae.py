@@ -92,10 +92,10 @@ class Linear(nn.Module):
         if features is not None:
             self.hint.weight = nn.Parameter(features)
 
-    def forward(self, above: Tensor, hint: Tensor | None = None) -> Gaussian:
+    def forward(self, above: Tensor, hint: Tensor | None = None) -> tuple[Tensor, Tensor]:
         location = above @ self.above.T + self.offset
         location = location if hint is None else location + hint
-        return Gaussian(location, self.log_scale.exp().expand_as(location))
+        return location, self.log_scale.exp().expand_as(location)
 
 
 class Chain:
@@ -382,6 +382,6 @@ def test_a_hint_given_once_is_the_network_on_features_and_levels_together():
     above, features = torch.randn(5, 6, 3).double(), torch.randn(6, 4).double()
     joined = torch.cat([network.above.weight, network.hint.weight], 1)
     hidden = torch.relu(torch.cat([above, features.expand(5, 6, 4)], -1) @ joined.T + network.above.bias)
-    found = network(above, network.hint(features))
-    assert torch.allclose(found.location, network.location(hidden))
-    assert torch.allclose(found.scale, network.scale(hidden))
+    location, scale = network(above, network.hint(features))
+    assert torch.allclose(location, network.location(hidden))
+    assert torch.allclose(scale, network.scale(hidden))

@@ -11,6 +11,7 @@ from mmbench.sweep.plan import overridden, read_plan, ready_plans
 
 # Runs of each plan, counted by hand from the file.
 RUNS = {
+    "all-models": 18 * 3 + 15 * 3,
     "digits-example": 120 + 6 + 1 + 8 + 9,
     "image-text": 3 + 2 + 10 + 20,
     "paper-fig10": 5,

@@ -41,10 +41,16 @@ COLOURS = {
     "telbo": "#882255",
     "mfm": "#999933",
     "vsae": "#44AA99",
+    "mmvaeplus": "#117733",
+    "cmvae": "#AA4499",
     "dmvae": "#332288",
+    "crmvae": "#88CCEE",
+    "nexus": "#661100",
+    "jnf": "#6699CC",
+    "mhvae": "#DDCC77",
     "vae": "#7F7F7F",
 }
-OTHERS = ("#117733", "#AA4499", "#88CCEE", "#661100", "#6699CC")  # none of the above
+OTHERS = ("#A6761D", "#E7298A", "#1B9E77", "#7570B3", "#666600")  # none of the above
 MARKERS = "osD^vPX*<>hp"
 
 FONT = "DejaVu Sans"
