@@ -37,12 +37,11 @@ from mmbench.config import setting
 from mmbench.errors import InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
-from mmbench.models.base import MODELS, Facts, Layout, MultimodalVAE, Objective, require_observed
+from mmbench.models.base import MODELS, Facts, Objective, require_observed
 from mmbench.models.clusters import ClusteredPrior, Clusters, Pruning, pruned
-from mmbench.models.likelihoods import Likelihood
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import DiagonalPrior, Normalised
-from mmbench.models.private import coders_of, layout_of, own_part, size_of
+from mmbench.models.private import PrivateLatents, size_of
 from mmbench.models.private_experts import (
     Priors,
     PrivateExpertsSettings,
@@ -66,7 +65,7 @@ class CmvaeSettings(PrivateExpertsSettings):
 
 @final
 @MODELS.register("cmvae")
-class CMVAE(MultimodalVAE):
+class CMVAE(PrivateLatents):
     """Mixture of experts over a shared latent with clusters, with private latents, for any number of modalities."""
 
     name: ClassVar[str] = "cmvae"
@@ -108,20 +107,9 @@ class CMVAE(MultimodalVAE):
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
         require_consistent(settings)
-        self._layout = layout_of(self.modalities, arch.latent_dim, model=self.name, private=settings.private)
         self.cluster_logits = nn.Parameter(torch.zeros(settings.clusters))
         self.centres = nn.Parameter(2 * torch.rand(settings.clusters, size_of(self._layout.shared)) - 1)
         self.auxiliary_raw_scale = auxiliary_raw_scale(self._layout, settings)
-
-    @classmethod
-    def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:
-        """Encoders of each x_m to [z | w_m], and decoders from there."""
-        names = [spec.name for spec in modalities]
-        return coders_of(modalities, arch, layout_of(names, arch.latent_dim, model=cls.name, private=settings.private))
-
-    @property
-    def layout(self) -> Layout:
-        return self._layout
 
     def clusters(self) -> Clusters:
         """p(z), the mixture."""
@@ -141,10 +129,6 @@ class CMVAE(MultimodalVAE):
         priors = self._priors()
         missing = priors.private if self.settings.missing == "prior" else priors.auxiliary
         return posterior_of(self, values, family=self.settings.family, missing=missing)
-
-    def likelihood(self, name: str, z: Tensor) -> Likelihood:
-        """p(x_name | z, w_name) at the whole latent `[K, B, D]`."""
-        return super().likelihood(name, own_part(self._layout, name, z))
 
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"

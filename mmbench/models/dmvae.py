@@ -41,7 +41,7 @@ Preset `source`: the released code's sizes are 10 for z, 1 for w_MNIST and 4 for
 1). Its networks (one hidden layer of 256; dropout) are not here either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -49,13 +49,9 @@ import torch
 from torch import Tensor
 
 from mmbench.config import setting
-from mmbench.modality import ModalitySpec
-from mmbench.models.architecture import Architecture
-from mmbench.models.base import MODELS, Facts, Layout, MultimodalVAE, Objective, require_observed
-from mmbench.models.likelihoods import Likelihood
-from mmbench.models.networks import Coder
+from mmbench.models.base import MODELS, Facts, Objective, require_observed
 from mmbench.models.posteriors import Distribution, Gaussian, kl_standard, product, standard_normal
-from mmbench.models.private import coders_of, layout_of, own_part, size_of
+from mmbench.models.private import PrivateLatents, size_of
 from mmbench.seeding import Noise
 
 __all__ = ["DMVAE", "DmvaeSettings"]
@@ -88,7 +84,7 @@ class DmvaeSettings:
 
 @final
 @MODELS.register("dmvae")
-class DMVAE(MultimodalVAE):
+class DMVAE(PrivateLatents):
     """Shared and private latents, every modality reconstructed from every source, for any observation pattern."""
 
     name: ClassVar[str] = "dmvae"
@@ -123,26 +119,6 @@ class DMVAE(MultimodalVAE):
 
     settings: DmvaeSettings
 
-    def __init__(
-        self,
-        modalities: Sequence[ModalitySpec],
-        settings: DmvaeSettings,
-        arch: Architecture,
-        coders: Mapping[str, Coder],
-    ) -> None:
-        super().__init__(modalities, settings, arch, coders)
-        self._layout = layout_of(self.modalities, arch.latent_dim, model=self.name, private=settings.private)
-
-    @classmethod
-    def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:
-        """Encoders of each x_m to [z | w_m], and decoders from there."""
-        names = [spec.name for spec in modalities]
-        return coders_of(modalities, arch, layout_of(names, arch.latent_dim, model=cls.name, private=settings.private))
-
-    @property
-    def layout(self) -> Layout:
-        return self._layout
-
     def prior(self) -> Distribution:
         return standard_normal(next(self.parameters()), self.arch.latent_dim)
 
@@ -159,10 +135,6 @@ class DMVAE(MultimodalVAE):
                 private[name] = Gaussian(nothing, torch.ones_like(nothing))
         parts = [shared, *(private[name] for name in self._layout.private)]
         return Gaussian(torch.cat([q.location for q in parts], -1), torch.cat([q.scale for q in parts], -1))
-
-    def likelihood(self, name: str, z: Tensor) -> Likelihood:
-        """p(x_name | z, w_name) at the whole latent `[K, B, D]`."""
-        return super().likelihood(name, own_part(self._layout, name, z))
 
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"

@@ -47,11 +47,10 @@ from torch import Tensor, nn
 from mmbench.config import setting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
-from mmbench.models.base import MODELS, Facts, Layout, MultimodalVAE, Objective, require_observed
-from mmbench.models.likelihoods import Likelihood
+from mmbench.models.base import MODELS, Facts, Objective, require_observed
 from mmbench.models.networks import Coder
 from mmbench.models.posteriors import DiagonalPrior, Normalised, diagonal
-from mmbench.models.private import coders_of, layout_of, own_part
+from mmbench.models.private import PrivateLatents
 from mmbench.models.private_experts import (
     Priors,
     PrivateExpertsSettings,
@@ -76,7 +75,7 @@ class MmvaeplusSettings(PrivateExpertsSettings):
 
 @final
 @MODELS.register("mmvaeplus")
-class MMVAEPlus(MultimodalVAE):
+class MMVAEPlus(PrivateLatents):
     """Mixture of experts over a shared latent, with private latents, for any number of modalities."""
 
     name: ClassVar[str] = "mmvaeplus"
@@ -118,19 +117,8 @@ class MMVAEPlus(MultimodalVAE):
     ) -> None:
         super().__init__(modalities, settings, arch, coders)
         require_consistent(settings)
-        self._layout = layout_of(self.modalities, arch.latent_dim, model=self.name, private=settings.private)
         self.prior_raw_scale = nn.Parameter(torch.zeros(arch.latent_dim), requires_grad=settings.learn_prior)
         self.auxiliary_raw_scale = auxiliary_raw_scale(self._layout, settings)
-
-    @classmethod
-    def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:
-        """Encoders of each x_m to [z | w_m], and decoders from there."""
-        names = [spec.name for spec in modalities]
-        return coders_of(modalities, arch, layout_of(names, arch.latent_dim, model=cls.name, private=settings.private))
-
-    @property
-    def layout(self) -> Layout:
-        return self._layout
 
     def prior(self) -> DiagonalPrior:
         """p(z) prod_m p(w_m)."""
@@ -144,10 +132,6 @@ class MMVAEPlus(MultimodalVAE):
         priors = self._priors()
         missing = priors.private if self.settings.missing == "prior" else priors.auxiliary
         return posterior_of(self, values, family=self.settings.family, missing=missing)
-
-    def likelihood(self, name: str, z: Tensor) -> Likelihood:
-        """p(x_name | z, w_name) at the whole latent `[K, B, D]`."""
-        return super().likelihood(name, own_part(self._layout, name, z))
 
     def objective(
         self, values: Mapping[str, Tensor], *, noise: Noise, progress: float = 1.0, stage: str = "main"

@@ -3,8 +3,10 @@
 Each modality's encoder gives both of its parts at once, [z | w_m], and its decoder reads both.
 """
 
-from collections.abc import Iterable, Sequence
+from abc import ABC
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +14,43 @@ from torch import Tensor
 from mmbench.errors import InvalidSetting
 from mmbench.modality import ModalitySpec
 from mmbench.models.architecture import Architecture
-from mmbench.models.base import Layout
+from mmbench.models.base import Layout, MultimodalVAE
+from mmbench.models.likelihoods import Likelihood
 from mmbench.models.networks import Coder, build
 from mmbench.models.slices import divided
 
-__all__ = ["coders_of", "layout_of", "own_part", "size_of"]
+__all__ = ["PrivateLatents", "coders_of", "layout_of", "own_part", "size_of"]
+
+
+class PrivateLatents(MultimodalVAE, ABC):
+    """A model whose latent is laid out so: its coders, its layout and its likelihoods.
+
+    Its settings have `private`, the dimensions of each w_m (see `layout_of`).
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[ModalitySpec],
+        settings: Any,
+        arch: Architecture,
+        coders: Mapping[str, Coder],
+    ) -> None:
+        super().__init__(modalities, settings, arch, coders)
+        self._layout = layout_of(self.modalities, arch.latent_dim, model=self.name, private=settings.private)
+
+    @classmethod
+    def coders(cls, modalities: Sequence[ModalitySpec], settings: Any, arch: Architecture) -> dict[str, Coder]:
+        """Encoders of each x_m to [z | w_m], and decoders from there."""
+        names = [spec.name for spec in modalities]
+        return coders_of(modalities, arch, layout_of(names, arch.latent_dim, model=cls.name, private=settings.private))
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    def likelihood(self, name: str, z: Tensor) -> Likelihood:
+        """p(x_name | z, w_name) at the whole latent `[K, B, D]`."""
+        return super().likelihood(name, own_part(self._layout, name, z))
 
 
 def layout_of(names: Iterable[str], dim: int, *, model: str, private: int | None = None) -> Layout:
