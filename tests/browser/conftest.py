@@ -99,7 +99,7 @@ def opened(browser: Any, site: Path) -> Iterator[Callable[..., Opened]]:
         scheme = "dark" if dark else "light"
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, **options)
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)  # a screenshot of a long section takes its time on a busy machine
         found = Opened(context.new_page())
         pages.append(found)
         found.page.on("console", lambda message: found.complaints.append(f"{message.type}: {message.text}"))
