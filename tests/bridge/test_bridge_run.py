@@ -36,7 +36,7 @@ def test_a_run_is_stored_and_scored_again_in_a_new_process(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "beta=2.5" in done.stdout
-    (name,) = {word.rstrip(":") for word in done.stderr.split() if word.startswith("multivae:MVAE-")}
+    (name,) = {word.rstrip(":") for word in done.stderr.split() if word.startswith("multivae-MVAE-")}
     done = mmbench(
         "evaluate", name, "--metrics", "log_likelihood", "--set", "metrics.log_likelihood.rows=4", "--store", store
     )

@@ -130,18 +130,10 @@ def other_of(model: MHVAE, undo: Undo, **config: Any) -> Any:
             return torch.cat(parts, -1)
 
     def expert(network: Any, above: int) -> Any:
-        def apply(x: Tensor) -> tuple[Tensor, Tensor]:
-            q = network(x[:, :above], network.hint(x[:, above:]))
-            return q.location, q.scale
-
-        return Shell(apply, network)
+        return Shell(lambda x: network(x[:, :above], network.hint(x[:, above:])), network)
 
     def prior(network: Any) -> Any:
-        def apply(x: Tensor) -> tuple[Tensor, Tensor]:
-            q = network(x)
-            return q.location, q.scale
-
-        return Shell(apply, network)
+        return Shell(network, network)
 
     def features(encoder: Any, tokens: bool) -> Any:
         def apply(x: Tensor) -> tuple[Tensor, Tensor]:
