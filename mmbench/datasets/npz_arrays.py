@@ -114,7 +114,7 @@ def form_of(name: str, header: Header, *, channels: str, where: Path) -> Form:
         return _with_channels(shape[1:], channels, told)
     raise DataError(
         f"{told}; images are [N, H, W], [N, C, H, W] or [N, H, W, C], vectors floats [N, D]; "
-        "reshape it (`x.reshape(len(x), -1)` makes vectors)."
+        'reshape it (`x.reshape(len(x), -1).astype("float32")` makes vectors).'
     )
 
 

@@ -11,14 +11,14 @@ dataset with these modalities. The modality named is the one that is always pres
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
-from mmbench.errors import CannotBear, InvalidSetting, UnknownName
+from mmbench.errors import CannotBear, InvalidSetting, MMBenchError, UnknownName
 from mmbench.registry import Registry
 
 __all__ = ["SCHEMES", "RowClasses", "Rows", "Scheme", "complete_rows", "known_schemes", "scheme_of", "template_of"]
@@ -171,11 +171,7 @@ class Split(Scheme):
 
 def known_schemes(modality_names: Sequence[str]) -> dict[str, tuple[str, str | None]]:
     """The schemes of a dataset with these modalities: name -> (template, modality)."""
-    known: dict[str, tuple[str, str | None]] = {}
-    for template in SCHEMES:
-        for modality in modality_names if PLACE in template else (None,):
-            known[template.replace(PLACE, modality or "")] = (template, modality)
-    return known
+    return {name: (template, modality) for name, template, modality in _named(modality_names)}
 
 
 def scheme_of(name: str, modality_names: Sequence[str]) -> Scheme:
@@ -183,11 +179,17 @@ def scheme_of(name: str, modality_names: Sequence[str]) -> Scheme:
 
     Raises:
         UnknownName: no scheme has this name, or it names a modality that the dataset has not.
+        MMBenchError: two schemes have this name, one of them by the name of a modality.
     """
-    known = known_schemes(modality_names)
-    if name not in known:
-        raise UnknownName("scheme", name, known)
-    template, modality = known[name]
+    found = [(template, modality) for known, template, modality in _named(modality_names) if known == name]
+    if not found:
+        raise UnknownName("scheme", name, known_schemes(modality_names))
+    if len(found) > 1:
+        raise MMBenchError(
+            f"two schemes are named {name!r} here, {' and '.join(repr(template) for template, _ in found)}; rename the "
+            "one from outside."
+        )
+    template, modality = found[0]
     return SCHEMES[template](modality)
 
 
@@ -197,9 +199,16 @@ def template_of(name: str) -> type[Scheme]:
     Raises:
         UnknownName: no scheme is called so, whatever the modalities are.
     """
-    for template in SCHEMES:
+    for template in sorted(SCHEMES, key=lambda template: template != name):  # one of exactly this name comes first
         before, place, after = template.partition(PLACE)
         fits = name.startswith(before) and name.endswith(after) and len(name) > len(before) + len(after)
         if name == template or (place and fits):
             return SCHEMES[template]
     raise UnknownName("scheme", name, SCHEMES)
+
+
+def _named(modality_names: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Name, template and modality of each scheme of a dataset with these modalities."""
+    for template in SCHEMES:
+        for modality in modality_names if PLACE in template else (None,):
+            yield template.replace(PLACE, modality or ""), template, modality

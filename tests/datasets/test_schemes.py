@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmbench import plugins
 from mmbench.datasets import SCHEMES
 from mmbench.datasets.schemes import RowClasses, complete_rows, scheme_of, template_of
 from mmbench.errors import InvalidSetting, MMBenchError, UnknownName
@@ -104,3 +105,19 @@ def test_the_class_behind_a_name_is_known_without_the_modalities(name, template)
 def test_a_name_that_no_modality_completes_is_unknown(name):
     with pytest.raises(UnknownName, match="split"):
         template_of(name)
+
+
+@pytest.fixture
+def named_like_a_modality(outside):
+    """A scheme of a file whose name is that of `<modality>-only` for a modality `a`."""
+    path = outside.folder / "mine.py"
+    path.write_text(outside.scheme("a-only"))
+    plugins.load(path)
+
+
+@pytest.mark.usefixtures("named_like_a_modality")
+def test_two_schemes_of_one_name_are_refused_where_the_modality_makes_them_so():
+    with pytest.raises(MMBenchError, match=r"two schemes are named 'a-only' here, '<modality>-only' and 'a-only'"):
+        scheme_of("a-only", NAMES)
+    assert scheme_of("b-only", NAMES).modality == "b"
+    assert type(scheme_of("a-only", ["x", "y"])) is template_of("a-only") is not SCHEMES["<modality>-only"]

@@ -56,7 +56,7 @@ class Group:
         settings: the shared settings by dotted name.
         digest: of the content of the data; empty where no run got as far as reading it.
         runs: the records, one a condition and seed, sorted.
-        left_out: records of an older version of a model or of the engine, whose results no longer compare.
+        left_out: records of an older version of a model, of its plug-in file or of the engine: they no longer compare.
         names: variant -> its name within the group.
         main: of each model, preset and choice of rows, the variant with the most runs; of equals the first by settings.
     """
@@ -181,12 +181,13 @@ def _main(runs: Iterable[RunRecord]) -> frozenset[Variant]:
 
 
 def _latest(runs: Iterable[RunRecord]) -> tuple[tuple[RunRecord, ...], tuple[RunRecord, ...]]:
-    """Runs of the newest version of each model, one a condition and seed, and the others."""
+    """Runs of each model's newest version (of a plug-in file: as it last was), one a condition and seed; the others."""
     ordered = sorted(runs, key=lambda run: (version_of(run), run.created, run.id))
-    newest = {run.spec["model"]: version_of(run) for run in ordered}
+    newest = {run.spec["model"]: (version_of(run), _file_of(run)) for run in ordered}
     current: dict[tuple[Condition, int], RunRecord] = {}
     for run in ordered:
-        if version_of(run) in (newest[run.spec["model"]], UNKNOWN):
+        version, file = newest[run.spec["model"]]
+        if version_of(run) in (version, UNKNOWN) and _file_of(run) == file:
             current[condition_of(run), run.spec["seed"]] = run
     kept = {run.id for run in current.values()}
     return tuple(current[key] for key in sorted(current)), tuple(run for run in ordered if run.id not in kept)
@@ -195,6 +196,12 @@ def _latest(runs: Iterable[RunRecord]) -> tuple[tuple[RunRecord, ...], tuple[Run
 def version_of(run: RunRecord) -> tuple[int, int]:
     """Versions of the engine and of the model, newer ones larger; `UNKNOWN` where they are not recorded."""
     return int(run.provenance.get("engine", 0)), int(run.provenance.get("model_version", 0))
+
+
+def _file_of(run: RunRecord) -> str:
+    """Digest of the plug-in file that the model came from; empty for mmbench's own and those of distributions."""
+    origin = run.provenance.get("plugins", {}).get("model", {})
+    return "" if "distribution" in origin else str(origin.get("digest", ""))
 
 
 def _differences(runs: Sequence[RunRecord], siblings: Sequence[Sequence[RunRecord]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What may stand in one figure, and how lines are told apart."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mmbench.results.records import RunRecord
@@ -58,6 +59,21 @@ def test_an_older_version_of_a_model_is_left_out(make: Make) -> None:
     (group,) = groups_of([make(seed=0), make(seed=1, provenance={"model_version": 2})])
     assert [run.spec["seed"] for run in group.runs] == [1]
     assert [run.spec["seed"] for run in group.left_out] == [0]
+
+
+def test_runs_of_a_plug_in_file_as_it_was_before_are_left_out(make: Make) -> None:
+    def plugin(digest: str, **more: str) -> dict[str, Any]:
+        return {"plugins": {"model": {"file": "/mine.py", "digest": digest, **more}}}
+
+    runs = [
+        replace(make(seed=i, provenance=plugin(digest)), created=f"2026-01-0{i + 1}T00:00:00Z")
+        for i, digest in enumerate("aab")
+    ]
+    (group,) = groups_of(runs)
+    assert [run.spec["seed"] for run in group.runs] == [2]
+    assert [run.spec["seed"] for run in group.left_out] == [0, 1]
+    packaged = [make(seed=i, provenance=plugin(digest, distribution="acme")) for i, digest in enumerate("ab")]
+    assert len(groups_of(packaged)[0].runs) == 2, "a distribution is known by its name and the model's version"
 
 
 def test_the_order_of_the_records_does_not_matter(make: Make) -> None:

@@ -74,7 +74,7 @@ def missing_of_runs(group: Group) -> list[Missing]:
     found += [
         Missing(
             f"{group.title}: run {run.id}",
-            "a later record, or a newer version of the model or the engine, takes its place",
+            "a later record takes its place, or a newer version of the model, of its plug-in file or of the engine",
             kind="Older records left out",
         )
         for run in group.left_out
