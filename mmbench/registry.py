@@ -195,6 +195,10 @@ class Registry(Generic[T]):
             raise MMBenchError(
                 f"{self.kind} {name!r} must be a class that extends {self._base.__name__}: {component!r}."
             )
+        if missing := sorted(getattr(component, "__abstractmethods__", ())):
+            raise MMBenchError(
+                f"{self.kind} {name!r} has no {' and no '.join(missing)}; define what its base class asks."
+            )
         found: T = component
         return found
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mmbench.datasets import SCHEMES
+from mmbench.datasets import SCHEMES, Scheme
 from mmbench.errors import MMBenchError, UnknownName
 from mmbench.metrics.base import METRICS
 from mmbench.models import MODELS
@@ -166,9 +166,19 @@ class Nothing:
 @METRICS.register("theirs")
 class Ours(Metric):
     name, description, default, Settings = "theirs", "for tests", True, Nothing
+    prepare = update = compute = None
 """
     before = metric_settings(None, {}, dataset="digits")
     outside.distribution("acme", {"mmbench.metrics": {"theirs": "outside_acme:Ours"}}, {"outside_acme": text})
     assert METRICS["theirs"].default
     assert metric_settings(None, {}, dataset="digits") == before
     assert list(metric_settings(["theirs"], {}, dataset="digits")) == ["theirs"]
+
+
+def test_a_class_that_lacks_what_its_base_asks_for_is_refused() -> None:
+    class Unfinished(Scheme):
+        """Neither `divide` nor `patterns`."""
+
+    with pytest.raises(MMBenchError, match="scheme 'unfinished' has no divide and no patterns"):
+        SCHEMES.register("unfinished")(Unfinished)
+    assert "unfinished" not in SCHEMES
