@@ -55,7 +55,7 @@ def test_model(name: str, check: Callable[[Any], None]) -> None:
     try:
         check(kind)
     except NotApplicable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(str(reason))  # the contract says why it does not apply
 
 
 def test_every_model_of_the_package_is_offered_or_refused_with_a_reason() -> None:

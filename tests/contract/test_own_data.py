@@ -49,4 +49,4 @@ def test_ones_own_data_keeps_the_contract(kind, check):
     try:
         check(kind)
     except NotApplicable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(str(reason))  # the contract says why it does not apply

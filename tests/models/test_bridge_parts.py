@@ -71,11 +71,11 @@ class Config:
     learn: bool = True
     loss: Literal["a", "b"] = "b"
     dim: int = None  # type: ignore[assignment]  # as multivae has it
-    subsets: list[list] | dict[str, list] | None = None  # type: ignore[type-arg]
+    subsets: list[list] | dict[str, list] | None = None  # type: ignore[type-arg]  # as multivae declares it
     gammas: dict[str, float] | None = None
-    modalities_specific_dim: dict = None  # type: ignore[assignment, type-arg]
+    modalities_specific_dim: dict = None  # type: ignore[assignment, type-arg]  # as multivae declares it
     adapt: list[str] | None = None
-    custom_architectures: list = field(default_factory=list)  # type: ignore[type-arg]
+    custom_architectures: list = field(default_factory=list)  # type: ignore[type-arg]  # as multivae declares it
 
 
 def test_settings_are_the_open_fields_of_a_configuration_with_their_types_and_defaults() -> None:

@@ -21,7 +21,7 @@ def installed() -> None:
         reason = f"multivae cannot be imported ({error}); `make parity` makes an environment that has it."
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must run the parity tests: {reason}")
-        pytest.skip(reason)
+        pytest.skip(reason)  # which says what is missing
 
 
 @pytest.fixture(autouse=True)

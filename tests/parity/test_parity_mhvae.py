@@ -132,9 +132,6 @@ def other_of(model: MHVAE, undo: Undo, **config: Any) -> Any:
     def expert(network: Any, above: int) -> Any:
         return Shell(lambda x: network(x[:, :above], network.hint(x[:, above:])), network)
 
-    def prior(network: Any) -> Any:
-        return Shell(network, network)
-
     def features(encoder: Any, tokens: bool) -> Any:
         def apply(x: Tensor) -> tuple[Tensor, Tensor]:
             found = encoder.trunk(x.argmax(-1) if tokens else x)
@@ -151,7 +148,7 @@ def other_of(model: MHVAE, undo: Undo, **config: Any) -> Any:
             name: [*(nn.Identity() for _ in range(count - 2)), top(encoder)] for name, encoder in model.encoders.items()
         },
         "top_down_blocks": [Down(level) for level in range(1, count)],
-        "prior_blocks": [prior(network) for network in model.priors],
+        "prior_blocks": [Shell(network, network) for network in model.priors],
         "posterior_blocks": {
             name: [expert(network, above) for network, above in zip(model.experts[name], sizes, strict=True)]
             for name in model.modalities

@@ -34,7 +34,7 @@ def test_contract(component: Any, check: Callable[[Any], None]) -> None:
     try:
         check(component)
     except NotApplicable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(str(reason))  # the contract says why it does not apply
 
 
 def test_the_posterior_has_the_means_of_the_parameters() -> None:

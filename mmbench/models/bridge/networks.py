@@ -65,7 +65,10 @@ def plain_decoder(network: nn.Module, dim: int, size: int) -> Any:
 
 @cache
 def _classes() -> dict[str, Any]:
-    """The subclasses of multivae's bases, by role; made once the package is there."""
+    """The subclasses of multivae's bases, by role; made once the package is there.
+
+    One long function, because the bases exist only after the package is imported, which is when it is called.
+    """
     load()
     from multivae.models.nn import base_architectures as nets
     from pythae.models.base.base_utils import ModelOutput
